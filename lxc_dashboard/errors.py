@@ -117,13 +117,13 @@ class ConflictError(DashboardError):
 
 
 class OvertakenError(ConflictError):
-    """Another user saved revision ``number`` while this user edited an older one. ``changes``: sentences."""
+    """Another user saved revision ``number`` while this user edited an older one. ``changes`` since then."""
 
-    def __init__(self, number: int, author: str, at: datetime, changes: Sequence[str]) -> None:
+    def __init__(self, number: int, author: str, at: datetime, changes: Sequence[Message]) -> None:
         self.number = number
         self.author = author
         self.at = at
-        self.changes = list(changes)
+        self.changes = tuple(changes)
         super().__init__(Message.of(ErrorCode.OVERTAKEN, author=author, number=number))
 
 
@@ -332,8 +332,8 @@ class WrongGuestError(GuestError):
 class CommandFailedError(GuestError):
     """A command in the guest or on the node ended with a status other than 0."""
 
-    def __init__(self, command: str, exit_status: int, output_tail: str = "") -> None:
-        self.command = command
+    def __init__(self, command: Message | str, exit_status: int, output_tail: str = "") -> None:
+        """``command`` says what it does, or is its name."""
         self.exit_status = exit_status
         self.output_tail = output_tail
         reason = Message.of(ErrorCode.COMMAND_FAILED, command=command, status=exit_status)

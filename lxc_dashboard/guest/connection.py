@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import structlog
 
 from lxc_dashboard.errors import GuestError, GuestUnreachableError, HostKeyError, KeyRefusedError
+from lxc_dashboard.guest.codes import GuestCode
 from lxc_dashboard.guest.keys import check_host_key, pinned_algorithms, private_key_of
+from lxc_dashboard.messages import Message
 
 if TYPE_CHECKING:
     import paramiko
@@ -157,7 +159,7 @@ class SshChannel:
 
     async def _wait_readable(self) -> None:
         if self._descriptor is None:
-            raise GuestUnreachableError(detail=f"{self._name}: the channel is closed")
+            raise GuestUnreachableError(Message.of(GuestCode.SSH_LOST), detail=self._name)
         self._readable.clear()
         self._loop.add_reader(self._descriptor, self._readable.set)
         try:
@@ -172,7 +174,7 @@ class SshChannel:
             continue
         status = self._channel.exit_status
         if status < 0:
-            raise GuestUnreachableError("The SSH connection was lost", detail=self._name)
+            raise GuestUnreachableError(Message.of(GuestCode.SSH_LOST), detail=self._name)
         return status
 
     async def close(self) -> None:
@@ -184,7 +186,7 @@ class SshChannel:
         try:
             return await self._threads.call(work)
         except lost_errors() as error:
-            raise GuestUnreachableError("The SSH connection was lost", detail=f"{self._name}: {error}") from error
+            raise GuestUnreachableError(Message.of(GuestCode.SSH_LOST), detail=f"{self._name}: {error}") from error
 
 
 class SshConnection:
@@ -262,9 +264,7 @@ def open_transport(address: SshAddress) -> paramiko.Transport:
         transport.close()
         if not refused:
             raise GuestUnreachableError(detail=f"{address.name}: {error}") from error
-        raise KeyRefusedError(
-            f"{address.name} refuses the dashboard's SSH key. Add it to authorized_keys", detail=str(error)
-        ) from error
+        raise KeyRefusedError(Message.of(GuestCode.SSH_KEY_REFUSED, address=address.name), detail=str(error)) from error
     except lost_errors() as error:
         transport.close()
         raise GuestUnreachableError(detail=f"{address.name}: {error}") from error
@@ -282,8 +282,8 @@ def _handshake(host: str, port: int, algorithms: tuple[str, ...]) -> paramiko.Tr
     try:
         sock = socket.create_connection((host, port), CONNECT_TIMEOUT_S)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise GuestUnreachableError(f"SSH on {where} cannot be reached: {reason}", detail=str(error)) from error
+        reason = Message.of(GuestCode.SSH_UNREACHABLE, address=where, reason=error.strerror or str(error))
+        raise GuestUnreachableError(reason, detail=str(error)) from error
     transport: paramiko.Transport | None = None
     try:
         _set_socket_options(sock)
@@ -306,12 +306,12 @@ def _greet(transport: paramiko.Transport, algorithms: tuple[str, ...]) -> None:
 
 def _handshake_error(error: Exception, where: str, algorithms: tuple[str, ...]) -> GuestError:
     if isinstance(error, ValueError):  # paramiko does not know this key type
-        return HostKeyError(f"The pinned SSH host key of {where} has an unknown type", detail=" ".join(algorithms))
+        return HostKeyError(Message.of(GuestCode.PIN_OF_UNKNOWN_TYPE, address=where), detail=" ".join(algorithms))
     from paramiko.ssh_exception import IncompatiblePeer
 
     if isinstance(error, IncompatiblePeer) and algorithms:
-        return HostKeyError(f"SSH on {where} has no host key of the pinned type", detail=str(error))
-    return GuestUnreachableError(f"SSH on {where} is not an SSH server", detail=str(error))
+        return HostKeyError(Message.of(GuestCode.HOST_KEY_OTHER_TYPE, address=where), detail=str(error))
+    return GuestUnreachableError(Message.of(GuestCode.SSH_NO_SERVER, address=where), detail=str(error))
 
 
 def _set_socket_options(sock: socket.socket) -> None:
@@ -341,7 +341,8 @@ class SshPipe:
             self._output = self._channel.makefile("rb")
         except lost_errors() as error:
             self._transport.close()
-            raise GuestUnreachableError(f"{address.name} refuses to run a command", detail=str(error)) from error
+            refused = Message.of(GuestCode.SSH_NO_COMMAND, address=address.name)
+            raise GuestUnreachableError(refused, detail=str(error)) from error
         self.stderr = self._channel.makefile_stderr("rb")
 
     def read(self, size: int) -> bytes:

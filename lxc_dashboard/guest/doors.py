@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from lxc_dashboard.errors import (
     CommandFailedError,
+    ErrorCode,
     GuestError,
     GuestUnreachableError,
     HostKeyError,
@@ -31,8 +32,10 @@ from lxc_dashboard.guest.base import (
     CommandResult,
     Door,
 )
+from lxc_dashboard.guest.codes import GuestCode
 from lxc_dashboard.guest.connection import SshAddress
 from lxc_dashboard.guest.pool import PooledChannel, SshPool
+from lxc_dashboard.messages import Message
 
 NOISE_LIMIT_BYTES: Final = 16384
 _LEFT: Final = re.compile(rb" left ([0-9]{1,3})")
@@ -83,7 +86,7 @@ class EntryDoor(ABC):
                 return await _read_all(stream, limit_bytes)
         except TimeoutError:
             raise GuestUnreachableError(
-                f"The guest did not answer within {timeout_s:.0f} s", detail=shlex.join(argv[:3])
+                Message.of(GuestCode.NO_ANSWER, seconds=round(timeout_s)), detail=shlex.join(argv[:3])
             ) from None
 
     @asynccontextmanager
@@ -111,9 +114,9 @@ class EntryDoor(ABC):
         """End the idle conversations with this guest."""
         await self._pool.end(self._address, self.command())
 
-    def unreachable(self, cause: str, detail: str) -> GuestUnreachableError:
+    def unreachable(self, reason: Message, detail: str) -> GuestUnreachableError:
         """Return the error for a guest that cannot be entered."""
-        return GuestUnreachableError(f"CT {self._vmid} cannot be entered: {cause}", detail=detail)
+        return GuestUnreachableError(Message.of(GuestCode.NOT_ENTERED, vmid=self._vmid, reason=reason), detail=detail)
 
 
 class _CommandOutput:
@@ -157,7 +160,7 @@ class _CommandOutput:
     def _leave(self, word: bytes) -> None:
         match = _LEFT.fullmatch(word)
         if match is None:
-            raise GuestError("The shell in the guest was replaced: its answer is invalid", detail=repr(word[:200]))
+            raise GuestError(Message.of(GuestCode.SHELL_REPLACED), detail=repr(word[:200]))
         self.exit_status = int(match[1])
 
 
@@ -222,7 +225,7 @@ class EntryStream:
         ``GuestUnreachableError``.
         """
         if self._stdout.open or self._stderr.open:
-            raise GuestUnreachableError("The connection to the guest was lost")
+            raise GuestUnreachableError(Message.of(GuestCode.LOST))
         if self._conversation is None or self._conversation.uses == 1:
             await self._refuse()
         await self.leave()
@@ -231,15 +234,17 @@ class EntryStream:
     async def _refuse(self) -> None:
         status = await self._channel.exit_status()
         errors = self._stderr.noise.decode("utf-8", "replace").strip()
-        message = next((line for line in reversed(errors.splitlines()) if line.strip()), "")
-        raise self._door.unreachable(message or f"{self._door.kind} ended with status {status}", errors[-2000:])
+        reason = Message.of(ErrorCode.COMMAND_FAILED, command=self._door.kind, status=status)
+        if last := next((line for line in reversed(errors.splitlines()) if line.strip()), ""):
+            reason = Message(text=last)
+        raise self._door.unreachable(reason, errors[-2000:])
 
     async def exit_status(self) -> int:
         """Return the exit status, after the end of output. Raises ``GuestUnreachableError`` for incomplete input."""
         if self._sending.done() and not self._sending.cancelled() and (error := self._sending.exception()):
             raise error
         if self._stdout.exit_status is None:
-            raise GuestUnreachableError("The connection to the guest was lost")
+            raise GuestUnreachableError(Message.of(GuestCode.LOST))
         return self._stdout.exit_status
 
 
@@ -252,7 +257,7 @@ async def _read_all(stream: EntryStream, limit_bytes: int) -> CommandResult:
         stdout += out
         stderr += err
         if len(stdout) + len(stderr) > limit_bytes:
-            raise GuestError(f"The guest's answer is larger than {limit_bytes // 1024} KiB")
+            raise GuestError(Message.of(GuestCode.ANSWER_TOO_LARGE, kib=limit_bytes // 1024))
 
 
 class PctDoor(EntryDoor):
@@ -296,7 +301,7 @@ def address_of(
     if not door or not door.get("host") or not private_key:
         return None
     if not door.get("host_key"):
-        raise HostKeyError(f"No SSH host key is pinned for node {node}: read it on the node and register it")
+        raise HostKeyError(Message.of(GuestCode.NODE_KEY_NOT_PINNED, node=node))
     return SshAddress(
         host=str(door["host"]),
         port=int(door.get("port", 22)),
@@ -341,24 +346,19 @@ class SshDoor(EntryDoor):
     @asynccontextmanager
     async def stream(self, argv: Sequence[str], *, stdin: bytes = b"") -> AsyncIterator[EntryStream]:
         """Run a command as ``EntryDoor.stream``. Also raises ``KeyRefusedError``."""
-        where = f"CT {self._vmid} at {self._address.host}"
         try:
             async with super().stream(argv, stdin=stdin) as stream:
                 yield stream
         except HostKeyError as error:
-            raise HostKeyError(
-                f"{where} has another SSH host key than at the first contact. Nothing was sent. "
-                "Another machine may have its address, or its keys were replaced",
-                detail=error.detail,
-            ) from error
+            changed = Message.of(GuestCode.GUEST_KEY_CHANGED, vmid=self._vmid, host=self._address.host)
+            raise HostKeyError(changed, detail=error.detail) from error
         except KeyRefusedError as error:
-            raise KeyRefusedError(
-                f"The SSH server of {where} refuses the key of this creation", detail=error.detail
-            ) from error
+            refused = Message.of(GuestCode.GUEST_KEY_REFUSED, vmid=self._vmid, host=self._address.host)
+            raise KeyRefusedError(refused, detail=error.detail) from error
 
 
 async def remove_key(door: Door, public: str) -> None:
     """Remove the key from root's ``authorized_keys``, if it is there. Raises ``CommandFailedError``."""
     result = await door.run(["/bin/sh", "-c", _REMOVE, "sh", public.split()[1]])
     if result.exit_status != 0:
-        raise CommandFailedError("Removing the key of this creation", result.exit_status, result.error_text)
+        raise CommandFailedError(Message.of(GuestCode.REMOVING_KEY), result.exit_status, result.error_text)

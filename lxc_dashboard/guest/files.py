@@ -9,6 +9,8 @@ from typing import Final, Literal
 
 from lxc_dashboard.errors import CommandFailedError, GuestError, GuestUnreachableError
 from lxc_dashboard.guest.base import Door
+from lxc_dashboard.guest.codes import GuestCode
+from lxc_dashboard.messages import Message
 
 TRANSFER_TIMEOUT_S: Final = 300.0
 _TRIES: Final = 3
@@ -84,9 +86,9 @@ class GuestFile:
 
     def __post_init__(self) -> None:
         if not self.directory.startswith("/") or "\0" in self.directory:
-            raise GuestError(f"{self.name}: the target directory must be absolute")
+            raise GuestError(Message.of(GuestCode.NOT_ABSOLUTE, name=self.name))
         if not self.name or "/" in self.name or self.name in {".", ".."} or "\0" in self.name:
-            raise GuestError(f"{self.name!r} is not a file name")
+            raise GuestError(Message.of(GuestCode.NOT_A_FILE_NAME, name=repr(self.name)))
 
     @property
     def path(self) -> str:
@@ -105,8 +107,9 @@ async def place(door: Door, file: GuestFile) -> Placement:
             return Placement(word)
         # Status 0 without our word is no success: pct exits 0 after some failures.
         if result.exit_status not in {0, _DAMAGED}:
-            raise CommandFailedError(f"Writing {file.path}", result.exit_status, result.error_text)
-    raise GuestUnreachableError(f"{file.path} arrived damaged {_TRIES} times")
+            writing = Message.of(GuestCode.WRITING_FILE, path=file.path)
+            raise CommandFailedError(writing, result.exit_status, result.error_text)
+    raise GuestUnreachableError(Message.of(GuestCode.DAMAGED_AGAIN, path=file.path, tries=_TRIES))
 
 
 def _argv(file: GuestFile) -> list[str]:
@@ -124,7 +127,8 @@ async def read(door: Door, path: str, *, limit_bytes: int = 8 * 1024 * 1024) -> 
         ["/bin/sh", "-c", script, "sh", path], limit_bytes=limit_bytes, timeout_s=TRANSFER_TIMEOUT_S
     )
     if result.exit_status != 0:
-        raise CommandFailedError(f"Reading {path}", result.exit_status, result.error_text)
+        reading = Message.of(GuestCode.READING_FILE, path=path)
+        raise CommandFailedError(reading, result.exit_status, result.error_text)
     if result.error_text.split()[:1] != [hashlib.sha256(result.stdout).hexdigest()]:
-        raise GuestUnreachableError(f"{path} arrived damaged")
+        raise GuestUnreachableError(Message.of(GuestCode.DAMAGED, path=path))
     return result.stdout

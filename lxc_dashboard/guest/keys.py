@@ -18,11 +18,12 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from lxc_dashboard.errors import GuestError, HostKeyError
+from lxc_dashboard.guest.codes import GuestCode
+from lxc_dashboard.messages import Message
 
 if TYPE_CHECKING:
     import paramiko
 
-_UNREADABLE: Final = "The endpoint's SSH key is invalid: use an Ed25519, ECDSA or RSA key without passphrase"
 # An RSA host key signs with any of these. The pin names only the type of the key.
 _SIGNATURES: Final = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
 
@@ -51,7 +52,7 @@ def private_key_of(text: str) -> paramiko.PKey:
     try:
         key = load(data, None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise GuestError(_UNREADABLE) from error
+        raise GuestError(Message.of(GuestCode.SSH_KEY_INVALID)) from error
     # paramiko reads one form of each type reliably, so write the key in that form.
     if isinstance(key, Ed25519PrivateKey):
         return paramiko.Ed25519Key.from_private_key(_text(key, PrivateFormat.OpenSSH))
@@ -59,7 +60,7 @@ def private_key_of(text: str) -> paramiko.PKey:
         return paramiko.ECDSAKey.from_private_key(_text(key, PrivateFormat.TraditionalOpenSSL))
     if isinstance(key, RSAPrivateKey):
         return paramiko.RSAKey.from_private_key(_text(key, PrivateFormat.TraditionalOpenSSL))
-    raise GuestError(_UNREADABLE)
+    raise GuestError(Message.of(GuestCode.SSH_KEY_INVALID))
 
 
 def _text(key: Ed25519PrivateKey | EllipticCurvePrivateKey | RSAPrivateKey, form: PrivateFormat) -> io.StringIO:
@@ -77,12 +78,11 @@ def pinned_algorithms(pinned: str) -> tuple[str, ...]:
 def check_host_key(offered: paramiko.PKey, pinned: str, where: str) -> None:
     """Compare the key with ``pinned``: ``ssh-ed25519 AAAA...`` or ``SHA256:...``. Raises ``HostKeyError``."""
     if not pinned.strip():
-        raise HostKeyError(f"No SSH host key is pinned for {where}: read it on the node and register it")
+        raise HostKeyError(Message.of(GuestCode.HOST_KEY_NOT_PINNED, address=where))
     expected, actual = fingerprint_of_pin(pinned), fingerprint(offered)
     if not hmac.compare_digest(expected.encode(), actual.encode()):
         raise HostKeyError(
-            f"The SSH host key of {where} is not the pinned one. Nothing was sent. "
-            "If the node was reinstalled, confirm its new key",
+            Message.of(GuestCode.HOST_KEY_CHANGED, address=where),
             detail=f"pinned {expected}, offered {actual}",
         )
 
@@ -104,4 +104,4 @@ def fingerprint_of_pin(pinned: str) -> str:
     try:
         return _digest(base64.b64decode(words[1], validate=True))
     except (IndexError, binascii.Error):
-        raise HostKeyError("The pinned SSH host key is invalid", detail=words[0]) from None
+        raise HostKeyError(Message.of(GuestCode.PIN_INVALID), detail=words[0]) from None

@@ -13,7 +13,9 @@ from typing import Final
 import structlog
 
 from lxc_dashboard.errors import GuestError, GuestUnreachableError
+from lxc_dashboard.guest.codes import GuestCode
 from lxc_dashboard.guest.connection import SshAddress, SshChannel, SshConnection, Threads, connect, offered_host_key
+from lxc_dashboard.messages import Message
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +49,7 @@ class _Address:
                     return connection, channel
                 refusals += was_idle
                 if refusals >= REFUSALS:
-                    raise GuestUnreachableError(f"{self._address.name} refuses to open an SSH session")
+                    raise GuestUnreachableError(Message.of(GuestCode.SSH_NO_SESSION, address=self._address.name))
 
     async def _open(self, connection: SshConnection) -> SshChannel | None:
         connection.used += 1
@@ -198,7 +200,7 @@ class SshPool:
         try:
             connection, channel = await known.acquire()
         except TimeoutError:
-            raise GuestUnreachableError(f"All SSH sessions of {address.name} are in use") from None
+            raise GuestUnreachableError(Message.of(GuestCode.SSH_SESSIONS_IN_USE, address=address.name)) from None
         pooled = PooledChannel(address, command, connection, channel)
         try:
             await channel.start(command)

@@ -17,6 +17,8 @@ import structlog
 
 from lxc_dashboard.errors import CommandFailedError, GuestError, GuestUnreachableError, WrongGuestError
 from lxc_dashboard.guest.base import GUEST_FOLDER, MARKER_FILE, STATE_FOLDER, Door, GuestStream
+from lxc_dashboard.guest.codes import GuestCode
+from lxc_dashboard.messages import Message
 
 _STEP_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,190}")
 
@@ -51,7 +53,7 @@ class Step:
 
     def __post_init__(self) -> None:
         if not _STEP_ID.fullmatch(self.id) or not _STEP_ID.fullmatch(self.name):
-            raise GuestError("The name of the step is invalid", detail=f"{self.id} {self.name}")
+            raise GuestError(Message.of(GuestCode.STEP_NAME_INVALID), detail=f"{self.id} {self.name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +104,9 @@ class _StepLimits:
         """Raise ``GuestError`` where the step exceeds a limit."""
         self._left_bytes -= printed
         if self._left_s < 0:
-            raise GuestError("The step still runs long after its timeout, and the guest does not end it")
+            raise GuestError(Message.of(GuestCode.OVERTIME))
         if self._left_bytes < 0:
-            raise GuestError(f"The step printed more than {OUTPUT_MAX_BYTES >> 30} GiB")
+            raise GuestError(Message.of(GuestCode.OUTPUT_TOO_LARGE, gib=OUTPUT_MAX_BYTES >> 30))
 
 
 class _Reconnects:
@@ -149,12 +151,12 @@ _LOGGED_LINES: Final = 20
 _SCRIPT: Final = f"{STATE_FOLDER}/supervisor.sh"
 _OTHER_MARKER: Final = 96
 _END: Final = re.compile(r"(exit|timeout|cancelled|restarted|lost)" + r" ([0-9]{1,18})" * 2)
-_EXIT_MEANINGS: Final = {
-    92: "the script cannot be stored in the guest: its disk is full, or read-only",
-    93: "the supervisor in the guest did not start",
-    94: "the script arrived damaged",
-    95: "setsid is missing in this guest (package util-linux)",
-    127: "the supervisor is missing in the guest",
+_OF_EXIT_STATUS: Final = {
+    92: GuestCode.SCRIPT_NOT_STORED,
+    93: GuestCode.NOT_STARTED,
+    94: GuestCode.SCRIPT_DAMAGED,
+    95: GuestCode.NO_SETSID,
+    127: GuestCode.MISSING,
 }
 # A shell reads its script while it runs, so a file in use is never overwritten. cat reports why printf fails.
 _PUT: Final = """
@@ -184,7 +186,7 @@ class Supervisor:
         if result.exit_status == _OTHER_MARKER:
             raise WrongGuestError(detail=result.error_text.strip())
         if result.exit_status != 0:
-            raise CommandFailedError("Preparing the guest", result.exit_status, result.error_text)
+            raise CommandFailedError(Message.of(GuestCode.PREPARING), result.exit_status, result.error_text)
 
     async def follow(self, step: Step, offset: int = 0, judge: Judge | None = None) -> AsyncGenerator[bytes | StepEnd]:
         """Start or adopt the step. Yields its output from byte ``offset``, then its end.
@@ -213,19 +215,19 @@ class Supervisor:
             if attempt.end is not None and offset >= attempt.end.size:
                 yield attempt.end
                 return
-            await reconnects.wait(GuestUnreachableError("The output of the step ended early"), ask_nobody)
+            await reconnects.wait(GuestUnreachableError(Message.of(GuestCode.OUTPUT_ENDED_EARLY)), ask_nobody)
 
     async def stop(self, step_id: str) -> None:
         """End all processes of the step within 10 s: TERM, then KILL. A step that never started will not start."""
         result = await self._door.run(["/bin/sh", _SCRIPT, "stop", step_id], timeout_s=STOP_TIMEOUT_S)
         if result.exit_status not in {0, 127}:
-            raise CommandFailedError("Stopping the step", result.exit_status, result.error_text)
+            raise CommandFailedError(Message.of(GuestCode.STOPPING_STEP), result.exit_status, result.error_text)
 
     async def remove(self) -> None:
         """Remove everything from the guest except the marker and the credentials."""
         result = await self._door.run(["rm", "-rf", STATE_FOLDER])
         if result.exit_status != 0:
-            raise CommandFailedError("Removing the supervisor", result.exit_status, result.error_text)
+            raise CommandFailedError(Message.of(GuestCode.REMOVING_SUPERVISOR), result.exit_status, result.error_text)
 
 
 class _Attempt:
@@ -274,9 +276,9 @@ class _Attempt:
             if reading.done():
                 return
             if not judging.done():
-                raise GuestUnreachableError(f"The guest was silent for {SILENCE_LIMIT_S:.0f} s")
+                raise GuestUnreachableError(Message.of(GuestCode.SILENT, seconds=round(SILENCE_LIMIT_S)))
             if judging.result() is Outcome.RESTARTED:
-                raise GuestUnreachableError("The guest was restarted")
+                raise GuestUnreachableError(Message.of(GuestCode.RESTARTED))
             self.end = end_from_outcome(judging.result())
 
     async def _ask_judge(self) -> Outcome:
@@ -300,7 +302,7 @@ class _Attempt:
     def _end_of(self, words: str) -> StepEnd:
         match = _END.fullmatch(words)
         if match is None:
-            raise GuestError("The supervisor in the guest was replaced: its answer is invalid", detail=words[:200])
+            raise GuestError(Message.of(GuestCode.REPLACED), detail=words[:200])
         return StepEnd(Outcome(match[1]), *(int(number) for number in match.groups()[1:]))
 
     async def _settle(self, stream: GuestStream) -> None:
@@ -310,13 +312,10 @@ class _Attempt:
             async with asyncio.timeout(SILENCE_LIMIT_S):
                 status = await stream.exit_status()
         except TimeoutError:
-            raise GuestUnreachableError("The connection to the guest does not end") from None
-        cause = _EXIT_MEANINGS.get(status)
-        if cause is not None:
-            raise GuestError(f"The step could not be started: {cause}", detail=self._step.id)
-        raise GuestUnreachableError(
-            "The supervisor in the guest stopped answering", detail=f"{self._step.id}: {status}"
-        )
+            raise GuestUnreachableError(Message.of(GuestCode.CONNECTION_STAYS)) from None
+        if status in _OF_EXIT_STATUS:
+            raise GuestError(Message.of(_OF_EXIT_STATUS[status]), detail=self._step.id)
+        raise GuestUnreachableError(Message.of(GuestCode.STOPPED_ANSWERING), detail=f"{self._step.id}: {status}")
 
 
 @asynccontextmanager
@@ -335,7 +334,7 @@ async def _running(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T
 
 def _install_script(marker: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9-]+", marker):
-        raise GuestError("The marker is invalid")
+        raise GuestError(Message.of(GuestCode.MARKER_INVALID))
     # Uses only the shell's own commands: each process is slow in a guest that has just started.
     parts = [
         "set -eu",
@@ -365,7 +364,7 @@ async def read_marker(door: Door) -> str:
     """Return the guest's marker. Raises ``CommandFailedError`` where there is none."""
     result = await door.run(["cat", MARKER_FILE])
     if result.exit_status != 0:
-        raise CommandFailedError("Reading the marker", result.exit_status, result.error_text)
+        raise CommandFailedError(Message.of(GuestCode.READING_MARKER), result.exit_status, result.error_text)
     return result.text.strip()
 
 
@@ -378,4 +377,4 @@ async def clear_marker(door: Door, marker: str) -> None:
     if result.exit_status == _OTHER_MARKER:
         raise WrongGuestError
     if result.exit_status != 0:
-        raise CommandFailedError("Removing the previous marker", result.exit_status, result.error_text)
+        raise CommandFailedError(Message.of(GuestCode.REMOVING_MARKER), result.exit_status, result.error_text)

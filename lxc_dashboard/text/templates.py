@@ -163,6 +163,7 @@ RESTORE_CONSEQUENCE: Final = (
 )
 RESTORE_NOTE: Final = "Note"
 RESTORE_NOTE_HINT: Final = "Why you restore it; shown in the list of revisions"
+RESTORED_FROM: Final = "Restored from revision {number}"
 RESTORED: Final = "Restored r{number} as r{made}"
 NOTHING_BUILT: Final = "No containers built from this template"
 NOTHING_BUILT_NEXT: Final = "Containers appear here with their revision and the changes since."

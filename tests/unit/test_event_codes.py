@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import ast
 import importlib
-import pkgutil
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from string import Formatter
 
 import lxc_dashboard
-from lxc_dashboard import services, text
+from lxc_dashboard import text
 from lxc_dashboard.messages import Message, MessageCode
 from lxc_dashboard.services.jobs.codes import JobCode
 from lxc_dashboard.text.messages import MESSAGES
 from lxc_dashboard.text.messages.remedies import WithRemedy
 
 PRODUCT = Path(lxc_dashboard.__file__).parent
+DECLARES = re.compile(r"^class \w+\(\w*Code\):", re.MULTILINE)
 # What tells a code: the place of the code among the arguments.
 TELLS = {"tell": 0, "tell_once": 1, "of": 0, "note": 0, "error": 1, "warning": 1}
 # Codes without parameters: the begin of a step, and the default reason of an error class.
@@ -29,9 +30,10 @@ BELOW = {JobCode.SIGN_IN_ENDED}
 
 
 def codes() -> dict[str, MessageCode]:
-    """By ``Class.MEMBER``."""
-    for module in pkgutil.walk_packages(services.__path__, "lxc_dashboard.services."):
-        importlib.import_module(module.name)
+    """By ``Class.MEMBER``, of all modules that declare some."""
+    for path in PRODUCT.rglob("*.py"):
+        if DECLARES.search(path.read_text()):
+            importlib.import_module(".".join(path.relative_to(PRODUCT.parent).with_suffix("").parts))
     return {f"{kind.__name__}.{code.name}": code for kind in kinds(MessageCode) for code in kind}
 
 

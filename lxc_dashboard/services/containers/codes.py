@@ -7,3 +7,6 @@ from lxc_dashboard.messages import MessageCode
 
 class ContainerCode(MessageCode):
     STOPPED = "container.stopped"
+    CONSOLE_NO_PORT = "container.console.no_port"
+    CONSOLE_NOT_READY = "container.console.not_ready"
+    CONSOLE_REFUSED = "container.console.refused"

@@ -16,7 +16,14 @@ from uuid import uuid4
 import structlog
 
 from lxc_dashboard.db.models import AuditResult
-from lxc_dashboard.errors import ApiError, ConflictError, DashboardError, PrivilegeError, ServiceUnavailableError
+from lxc_dashboard.errors import (
+    ApiError,
+    ConflictError,
+    DashboardError,
+    PrivilegeError,
+    ProxmoxError,
+    ServiceUnavailableError,
+)
 from lxc_dashboard.messages import Message
 from lxc_dashboard.proxmox.client import ProxmoxClient
 from lxc_dashboard.proxmox.console import ConsoleSocket, open_console
@@ -34,22 +41,9 @@ COUNTED_FOR_S: Final = 60.0
 LOG_OUT_WITHIN_S: Final = 3.0
 # Ctrl-U and Ctrl-D: clear the input line, then end the shell. A running program does not end.
 LOG_OUT: Final = b"\x15\x04"
-# Refusals of PVE: its message, the cause and the remedy.
-_REFUSALS: Final = tuple(
-    (re.compile(pattern, re.IGNORECASE), cause, remedy)
-    for pattern, cause, remedy in (
-        (
-            r"unable to find free port",
-            "all console ports of node {node} are in use",
-            "Close unused consoles, in PVE's own pages too, then connect again",
-        ),
-        (
-            r"waiting for port|connect to port",
-            "its terminal was not ready on node {node} in time",
-            "Connect again. If that fails, see its Console task in PVE",
-        ),
-    )
-)
+# Refusals, by PVE's message
+_NO_PORT: Final = re.compile(r"unable to find free port", re.IGNORECASE)
+_NOT_READY: Final = re.compile(r"waiting for port|connect to port", re.IGNORECASE)
 
 
 async def find(rt: Runtime, session: Session, vmid: int) -> tuple[Guest, bool]:
@@ -64,7 +58,7 @@ async def find(rt: Runtime, session: Session, vmid: int) -> tuple[Guest, bool]:
 async def console(rt: Runtime, session: Session, vmid: int) -> AsyncIterator[ConsoleSocket]:
     """The guest's terminal, audited and kept alive within the block.
 
-    Raises ``NotFoundError``, ``ConflictError`` (stopped guest), ``PrivilegeError``, ``ApiError``.
+    Raises ``NotFoundError``, ``ConflictError`` (stopped guest), ``PrivilegeError``, ``ProxmoxError``.
     """
     guest, runs = await find(rt, session, vmid)
     if not runs:
@@ -85,25 +79,25 @@ async def console(rt: Runtime, session: Session, vmid: int) -> AsyncIterator[Con
                 await asyncio.gather(keeping_alive, return_exceptions=True)
                 await _leave(socket, viewers)
     except PrivilegeError as error:
-        await _audit(rt, session, guest, AuditResult.REFUSED, str(error))
+        await _audit(rt, session, guest, AuditResult.REFUSED, error.reason)
         raise
 
 
 async def _open(opened: AsyncExitStack, client: ProxmoxClient, guest: Guest) -> ConsoleSocket:
-    """Raises as ``open_console``; adds cause and remedy to a refusal of PVE."""
+    """Raises as ``open_console``, but a refusal of PVE as ``ProxmoxError`` with cause and remedy."""
     try:
         return await opened.enter_async_context(open_console(client, guest.node, guest.vmid))
     except ApiError as error:
-        raise ApiError(error.status, refused(guest, error.user_message), node=error.node, path=error.path) from error
+        raise ProxmoxError(refused(guest, error), node=error.node, path=error.path) from error
 
 
-def refused(guest: Guest, pve_message: str) -> str:
-    """The error's message: cause, remedy and ``pve_message``."""
-    for pattern, cause, remedy in _REFUSALS:
-        if pattern.search(pve_message):
-            reason, action = cause.format(node=guest.node), remedy.format(node=guest.node)
-            return f"PVE opened no console for {guest}: {reason}. {action}. PVE's message: {pve_message}"
-    return f"PVE opened no console for {guest}: {pve_message}. See its Console task in PVE on node {guest.node}"
+def refused(guest: Guest, error: ApiError) -> Message:
+    code = ContainerCode.CONSOLE_REFUSED
+    if _NO_PORT.search(error.message):
+        code = ContainerCode.CONSOLE_NO_PORT
+    elif _NOT_READY.search(error.message):
+        code = ContainerCode.CONSOLE_NOT_READY
+    return Message.of(code, guest=str(guest), node=guest.node, said=error.reason)
 
 
 class _Viewers:
@@ -149,7 +143,9 @@ async def _leave(socket: ConsoleSocket, viewers: _Viewers) -> None:
                 await socket.type(LOG_OUT)
 
 
-async def _audit(rt: Runtime, session: Session, guest: Guest, result: AuditResult, cause: str = "") -> None:
+async def _audit(
+    rt: Runtime, session: Session, guest: Guest, result: AuditResult, cause: Message | None = None
+) -> None:
     async with rt.db.transaction() as tx:
         await tx.audit.append(
             userid=session.userid,
@@ -158,5 +154,5 @@ async def _audit(rt: Runtime, session: Session, guest: Guest, result: AuditResul
             subject=str(guest),
             address=session.address,
             result=result,
-            detail={"node": guest.node, **({"cause": cause} if cause else {})},
+            detail={"node": guest.node, **({"cause": cause.to_json()} if cause else {})},
         )

@@ -15,6 +15,7 @@ from lxc_dashboard.services.auth.model import Session
 
 AUTHOR_PRIVILEGE: Final = "VM.Allocate"
 AUTHOR_PATH: Final = "/vms"
+MAX_AUDITED_FIELDS: Final = 20
 
 
 def require_session(session: Session) -> None:
@@ -65,12 +66,13 @@ async def authored(rt: Runtime, session: Session, action: str, subject: str) -> 
     except DashboardError as error:
         result = AuditResult.REFUSED if isinstance(error, PrivilegeError) else AuditResult.FAILED
         async with rt.db.transaction() as tx:
-            await audit(tx, session, action, subject, result=result, detail={"cause": _cause(error)[:500]})
+            await audit(tx, session, action, subject, result=result, detail=_cause(error))
         raise
 
 
-def _cause(error: DashboardError) -> str:
+def _cause(error: DashboardError) -> dict[str, Any]:
     """The error for the audit. Of invalid input only field names: a value may be a secret."""
-    if isinstance(error, InvalidInputError):
-        return f"{error.user_message}: {', '.join(error.fields)}"
-    return str(error)
+    cause: dict[str, Any] = {"cause": error.reason.to_json()}
+    return (
+        {**cause, "fields": list(error.reasons)[:MAX_AUDITED_FIELDS]} if isinstance(error, InvalidInputError) else cause
+    )

@@ -187,7 +187,7 @@ class TemplateRevisionsState(PageState, rx.State):
 
     async def _restore(self, template_id: UUID, number: int, note: str) -> int:
         """The number of the new revision, 0 if the restore was refused."""
-        note = note.strip()[:NOTE_CHARS]
+        note = note.strip()[:NOTE_CHARS] or text.RESTORED_FROM.format(number=number)
         try:
             made = await authoring.restore(runtime(), session(), template_id, number, note, expected=self.current)
         except SessionExpiredError:

@@ -9,6 +9,8 @@ from lxc_dashboard.messages import Message
 from lxc_dashboard.text.messages.errors import ERRORS
 from lxc_dashboard.text.messages.events import EVENTS
 from lxc_dashboard.text.messages.form import OF_FORM
+from lxc_dashboard.text.messages.guest import OF_GUESTS
+from lxc_dashboard.text.messages.library import OF_LIBRARY
 from lxc_dashboard.text.messages.preflight import OF_PREFLIGHT
 from lxc_dashboard.text.messages.remedies import WithRemedy
 from lxc_dashboard.text.messages.sources import OF_SOURCES
@@ -21,6 +23,8 @@ MESSAGES: Final[Mapping[str, str | tuple[str, str] | WithRemedy]] = {
     **ERRORS,
     **OF_FORMAT,
     **OF_SOURCES,
+    **OF_GUESTS,
+    **OF_LIBRARY,
 }
 
 

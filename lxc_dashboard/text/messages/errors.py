@@ -260,6 +260,17 @@ ERRORS: Final[Mapping[str, str | WithRemedy]] = {
     "auth.too_many_new_tokens": "Too many unknown API tokens are being checked. Try again",
     "auth.no_default_endpoint": "There is no default PVE endpoint. Name one with ?endpoint=",
     "container.stopped": "{guest} is stopped. Start it first",
+    "container.console.no_port": (
+        "PVE opened no console for {guest}: all console ports of node {node} are in use. "
+        "Close unused consoles, in PVE's own pages too, then connect again. PVE's message: {said}"
+    ),
+    "container.console.not_ready": (
+        "PVE opened no console for {guest}: its terminal was not ready on node {node} in time. "
+        "Connect again. If that fails, see its Console task in PVE. PVE's message: {said}"
+    ),
+    "container.console.refused": WithRemedy(
+        "PVE opened no console for {guest}: {said}", "See its Console task in PVE on node {node}"
+    ),
     # The database
     "database.endpoint_name": "An endpoint with this name already exists",
     "database.endpoint_address": "An endpoint with this host and port already exists",

@@ -13,6 +13,7 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates.library import authoring, buckets, catalog, drafts
 from lxc_dashboard.services.templates.model import PackageEntry
+from lxc_dashboard.text import in_words_of
 from tests.integration.templates.authors import ANN, APT, BEN, audited, bucket, content, put, saved, stored, template_of
 
 
@@ -74,11 +75,15 @@ async def test_the_second_of_two_people_is_told_what_the_first_changed(rt: Runti
     told = (await drafts.get_draft(rt, ben, of_ben.id)).overtaken
     assert told is not None
     assert (told.number, told.author) == (2, ANN)
-    assert told.changes == ("cpu: '1' is now '8'", "Script 10-a.sh changed (+1 -0 lines)", "Script 20-b.sh added")
+    assert tuple(map(in_words_of, told.changes)) == (
+        "cpu: '1' is now '8'",
+        "Script 10-a.sh changed (+1 -0 lines)",
+        "Script 20-b.sh added",
+    )
     for over in (None, 1, 3):
         with pytest.raises(OvertakenError) as refused:
             await authoring.save(rt, ben, of_ben.id, "Mine", over=over)
-        assert (refused.value.number, refused.value.author, refused.value.changes) == (2, ANN, list(told.changes))
+        assert (refused.value.number, refused.value.author, refused.value.changes) == (2, ANN, told.changes)
     assert (await catalog.get_template(ben, rt.db, web)).summary.config.cpu == 8
 
     third = await authoring.save(rt, ben, of_ben.id, "Mine", over=2)
@@ -98,7 +103,7 @@ async def test_saving_over_one_newer_revision_does_not_save_over_the_next(
         await saved(rt, ann, web, content(cpu=cpu))
     with pytest.raises(OvertakenError) as refused:
         await authoring.save(rt, ben, of_ben.id, "", over=2)
-    assert (refused.value.number, refused.value.changes) == (3, ["cpu: '1' is now '4'"])
+    assert (refused.value.number, [*map(in_words_of, refused.value.changes)]) == (3, ["cpu: '1' is now '4'"])
 
 
 async def test_who_may_not_author_changes_nothing_and_is_audited(rt: Runtime, ann: Session, viewer: Session) -> None:
@@ -131,8 +136,8 @@ async def test_who_may_not_author_changes_nothing_and_is_audited(rt: Runtime, an
 async def test_an_older_revision_is_restored_as_a_new_one(rt: Runtime, ann: Session, ben: Session) -> None:
     web = await template_of(rt, await saved(rt, ann, None, content()))
     await saved(rt, ann, web, content(cpu=2, scripts={}))
-    third = await authoring.restore(rt, ben, web, 1, "", expected=2)
-    assert (third.number, third.author, third.note) == (3, BEN, "Restored from revision 1")
+    third = await authoring.restore(rt, ben, web, 1, "As it was", expected=2)
+    assert (third.number, third.author, third.note) == (3, BEN, "As it was")
     detail = await catalog.get_template(ann, rt.db, web)
     assert (detail.summary.config.cpu, [script.name for script in detail.scripts]) == (1, ["10-core.sh"])
     assert (await authoring.restore(rt, ben, web, 1, "", expected=3)).unchanged
@@ -149,6 +154,8 @@ async def test_a_new_name_must_be_one_and_nobody_elses(rt: Runtime, ann: Session
         with pytest.raises(InvalidInputError) as refused:
             await authoring.rename(rt, ann, web, name)
         assert list(refused.value.fields) == ["name"]
+    detail = (await audited(rt, "template.rename"))[0].detail
+    assert detail == {"cause": {"code": "error.invalid_input", "params": {}}, "fields": ["name"]}
     with pytest.raises(InvalidInputError) as refused:
         await saved(rt, ann, None, content("web"))
     assert list(refused.value.fields) == ["name"]

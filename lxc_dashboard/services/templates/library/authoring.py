@@ -13,12 +13,14 @@ from lxc_dashboard.db.models import PackageManager, SourceKind, TemplateDraft, n
 from lxc_dashboard.db.repositories.templates import TemplateRows
 from lxc_dashboard.db.storable import storable_text
 from lxc_dashboard.errors import InvalidInputError, NotFoundError, OvertakenError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates import rights
 from lxc_dashboard.services.templates.format import checks
 from lxc_dashboard.services.templates.library import revisions
 from lxc_dashboard.services.templates.library.catalog import load_revision
+from lxc_dashboard.services.templates.library.codes import LibraryCode
 from lxc_dashboard.services.templates.library.draft import DraftContent, Overtaken
 from lxc_dashboard.services.templates.library.drafts import OWN_KINDS, overtaken_by, owner_of, refuse_foreign
 from lxc_dashboard.services.templates.library.rows import label, read_packages
@@ -94,7 +96,6 @@ async def restore(
                 refuse_foreign(rows)
             if expected is not None:
                 _refuse_overtaken(await overtaken_by(tx, expected, rows), None)
-            note = note or f"Restored from revision {number}"
             return await revisions.revise(tx, session, rows, content, note, action="template.restore")
 
 
@@ -123,7 +124,7 @@ async def delete(rt: Runtime, session: Session, template_id: UUID, *, name: str)
         rows = await tx.templates.lock(template_id)
         refuse_foreign(rows)
         if name != rows.template.name:
-            raise InvalidInputError({"name": f"does not match: the template is called {rows.template.name}"})
+            raise InvalidInputError({"name": Message.of(LibraryCode.NAME_UNCONFIRMED, name=rows.template.name)})
         kept = await tx.template_uses.is_built_from(template_id)
         if kept:
             rows.template.missing_since = now()
@@ -151,7 +152,7 @@ async def _rows(rt: Runtime, template_id: UUID) -> TemplateRows:
 
 def _checked_note(note: str) -> str:
     if len(note) > MAX_NOTE_CHARS:
-        raise InvalidInputError({"note": f"At most {MAX_NOTE_CHARS:,} characters"})
+        raise InvalidInputError({"note": Message.of(LibraryCode.TOO_LONG, most=f"{MAX_NOTE_CHARS:,}")})
     return storable_text(note).strip()
 
 
@@ -177,7 +178,7 @@ async def _restorable(
             tx, DraftContent.of(content), {file.sha256: file.content for file in content.files}, results
         )
     except InvalidInputError as error:
-        raise InvalidInputError(error.fields, f"Revision {number} is invalid by today's rules") from error
+        raise InvalidInputError(error.reasons, Message.of(LibraryCode.REVISION_INVALID, number=number)) from error
 
 
 async def _as_saved(
@@ -206,9 +207,7 @@ async def _renamed(
     if content.name in {row.base_name, current}:
         return replace(content, name=current)
     if current != row.base_name:
-        raise InvalidInputError(
-            {"name": f"The template was renamed to {current} meanwhile: use that name, or rename it again"}
-        )
+        raise InvalidInputError({"name": Message.of(LibraryCode.RENAMED, name=current)})
     await revisions.rename(tx, session, rows, content.name)
     return content
 

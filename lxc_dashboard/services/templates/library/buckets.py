@@ -22,10 +22,10 @@ from lxc_dashboard.services.templates import rights
 from lxc_dashboard.services.templates.format.checks import rechecked
 from lxc_dashboard.services.templates.format.packages import Listing, check_bucket_name, read_listing, without_logins
 from lxc_dashboard.services.templates.library.catalog import load_revision
+from lxc_dashboard.services.templates.library.codes import LibraryCode
 from lxc_dashboard.services.templates.library.rows import package_rows, read_packages, revision_rows
 from lxc_dashboard.services.templates.model import Bucket, PackageEntry, TemplateContent
 
-TAKEN: Final = "A shared {manager} bucket of this name already exists"
 NOTE_CHARS: Final = 300
 
 
@@ -147,7 +147,7 @@ async def delete(
         rows = await tx.buckets.lock(bucket_id)
         _refuse_overtaken(rows.bucket, version)
         if name != rows.bucket.name:
-            raise InvalidInputError({"name": f"does not match: the bucket is called {rows.bucket.name}"})
+            raise InvalidInputError({"name": Message.of(LibraryCode.BUCKET_NAME_UNCONFIRMED, name=rows.bucket.name)})
         uses = _uses(await tx.buckets.uses(bucket_id))
         await tx.buckets.delete(bucket_id)
         detail = {"packages": len(rows.packages), "used_by": [use.name for use in uses]}
@@ -197,7 +197,8 @@ def _resolved(content: TemplateContent, bucket: Bucket) -> TemplateContent:
     """
     others = tuple(own for own in content.buckets if own.shared_id != bucket.shared_id)
     if any((own.name, own.manager) == (bucket.name, bucket.manager) for own in others):
-        raise InvalidInputError({"name": f"The template {content.name} has a list {bucket.name} of its own"})
+        taken = Message.of(LibraryCode.LIST_OF_ITS_OWN, template=content.name, list=bucket.name)
+        raise InvalidInputError({"name": taken})
     return replace(content, buckets=tuple(sorted((*others, bucket), key=lambda b: (b.name, b.manager))))
 
 
@@ -229,7 +230,8 @@ def _read(name: str, manager: str, listing: str) -> tuple[PackageManager, Listin
     except RuleError as error:
         faults["name"] = error.reason
     if manager not in set(PackageManager):
-        raise InvalidInputError(faults | {"manager": f"is one of {', '.join(PackageManager)}"})
+        unknown = Message.of(LibraryCode.BUCKET_MANAGER_UNKNOWN, managers=list(PackageManager))
+        raise InvalidInputError(faults | {"manager": unknown})
     kind = PackageManager(manager)
     found = read_listing(name, kind, listing)
     if found.faults:
@@ -243,14 +245,15 @@ def _read(name: str, manager: str, listing: str) -> tuple[PackageManager, Listin
 async def _refuse_taken(tx: Transaction, name: str, manager: str) -> None:
     """Report a taken name beside its field. For two requests at once, the table's index reports a conflict."""
     if await tx.buckets.named(name, manager):
-        raise InvalidInputError({"name": TAKEN.format(manager=manager)})
+        raise InvalidInputError({"name": Message.of(LibraryCode.BUCKET_NAME_TAKEN, manager=manager)})
 
 
 def _refuse_overtaken(row: PackageBucket, version: datetime) -> None:
     if row.updated_at != version:
-        raise ConflictError(
-            f"{row.updated_by or 'Another user'} changed {_label(row)} meanwhile. Your changes were not saved"
-        )
+        reason = Message.of(LibraryCode.BUCKET_CHANGED, bucket=_label(row))
+        if row.updated_by:
+            reason = Message.of(LibraryCode.BUCKET_CHANGED_BY, by=row.updated_by, bucket=_label(row))
+        raise ConflictError(reason)
 
 
 async def _subject(rt: Runtime, session: Session, bucket_id: UUID) -> str:

@@ -12,7 +12,9 @@ from lxc_dashboard.db.models import SourceKind, TemplateRevision, TemplateSource
 from lxc_dashboard.db.repositories.templates import TemplateRows
 from lxc_dashboard.db.storable import storable_text
 from lxc_dashboard.errors import InvalidInputError, NotFoundError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth.model import Session
+from lxc_dashboard.services.templates.library.codes import LibraryCode
 from lxc_dashboard.services.templates.library.rows import (
     read_buckets,
     read_config,
@@ -62,10 +64,10 @@ def named(found: Sequence[TemplateSummary], name: str, field: str) -> TemplateSu
     """
     fitting = [one for one in found if name in {one.name, f"{one.source_name}/{one.name}", str(one.id)}]
     if not fitting:
-        raise InvalidInputError({field: f"No template is called {name}"})
+        raise InvalidInputError({field: Message.of(LibraryCode.NO_TEMPLATE, name=name)})
     if len(fitting) > 1:
-        choices = ", ".join(f"{one.source_name}/{one.name}" for one in fitting)
-        raise InvalidInputError({field: f"{name} is in more than one source: write one of {choices}"})
+        choices = [f"{one.source_name}/{one.name}" for one in fitting]
+        raise InvalidInputError({field: Message.of(LibraryCode.SEVERAL_TEMPLATES, name=name, choices=choices)})
     return fitting[0]
 
 
@@ -77,7 +79,7 @@ async def search(session: Session, db: DatabaseService, query: str) -> set[UUID]
     """
     require_session(session)
     if len(query) > MAX_QUERY_CHARS:
-        raise InvalidInputError({"query": f"At most {MAX_QUERY_CHARS} characters"})
+        raise InvalidInputError({"query": Message.of(LibraryCode.TOO_LONG, most=MAX_QUERY_CHARS)})
     async with db.transaction() as tx:
         return await tx.template_uses.search(storable_text(query).split()[:MAX_QUERY_WORDS])
 
@@ -137,7 +139,7 @@ async def get_script(session: Session, db: DatabaseService, revision_id: UUID, n
         scripts = read_scripts(await tx.templates.scripts(revision_id))
     found = next((script for script in scripts if script.name == name), None)
     if found is None:
-        raise NotFoundError("This revision has no such script")
+        raise NotFoundError(Message.of(LibraryCode.NO_SCRIPT))
     return found
 
 
@@ -172,7 +174,7 @@ async def load_revision(tx: Transaction, revision_id: UUID) -> RevisionContent:
 def _numbered(revisions: Sequence[TemplateRevision], number: int) -> TemplateRevision:
     found = next((revision for revision in revisions if revision.number == number), None)
     if found is None:
-        raise NotFoundError("This revision does not exist")
+        raise NotFoundError(Message.of(LibraryCode.NO_REVISION))
     return found
 
 

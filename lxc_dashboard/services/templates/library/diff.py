@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from functools import reduce
 from typing import Any, Final
 
 from lxc_dashboard.db.models import PackageManager
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.templates.library.codes import DifferenceCode
 from lxc_dashboard.services.templates.library.draft import DraftContent, DraftFile
 from lxc_dashboard.services.templates.library.line_diff import LineDiffer, TextDiff, increasing
 from lxc_dashboard.services.templates.model import Bucket, FileEntry, Script, TemplateConfig, TemplateContent
@@ -83,12 +86,14 @@ class Difference:
     def empty(self) -> bool:
         return not (self.config or self.scripts or self.files or self.packages)
 
-    def sentences(self) -> list[str]:
-        """One sentence for each change, without contents."""
-        lines = [f"{change.field}: {_short(change.old)} is now {_short(change.new)}" for change in self.config]
-        lines += [f"Script {change.name} {_how(change.kind, change.text)}" for change in self.scripts]
-        lines += [f"File {change.name} {_how(change.kind, change.text)}" for change in self.files]
-        return lines + [f"Packages {change.name}.{change.manager} {_which(change)}" for change in self.packages]
+    def messages(self) -> list[Message]:
+        """One for each change, without contents."""
+        return [
+            *map(_of_field, self.config),
+            *map(_of_script, self.scripts),
+            *map(_of_file, self.files),
+            *map(_of_list, self.packages),
+        ]
 
     def counted(self) -> dict[str, Any]:
         """The number of changes, for the audit: no values and no texts."""
@@ -275,23 +280,65 @@ def _bucket(old: Bucket, new: Bucket, kind: ChangeKind) -> BucketChange:
     return BucketChange(new.name, new.manager, kind, added, removed, changed, only_order)
 
 
-# Sentences
+# Messages
+
+_OF_SCRIPT: Final = {
+    ChangeKind.ADDED: DifferenceCode.SCRIPT_ADDED,
+    ChangeKind.REMOVED: DifferenceCode.SCRIPT_REMOVED,
+    ChangeKind.CHANGED: DifferenceCode.SCRIPT_CHANGED,
+    ChangeKind.MOVED: DifferenceCode.SCRIPT_MOVED,
+}
+_OF_FILE: Final = {
+    ChangeKind.ADDED: DifferenceCode.FILE_ADDED,
+    ChangeKind.REMOVED: DifferenceCode.FILE_REMOVED,
+    ChangeKind.CHANGED: DifferenceCode.FILE_CHANGED,
+}
+_OF_LIST: Final = {
+    ChangeKind.ADDED: DifferenceCode.LIST_ADDED,
+    ChangeKind.REMOVED: DifferenceCode.LIST_REMOVED,
+    ChangeKind.CHANGED: DifferenceCode.LIST_REORDERED,
+}
+
+
+def _of_field(change: FieldChange) -> Message:
+    return Message.of(DifferenceCode.FIELD, field=change.field, old=_short(change.old), new=_short(change.new))
+
+
+def _of_script(change: ScriptChange) -> Message:
+    text = change.text
+    if _has_lines(change):
+        return Message.of(DifferenceCode.SCRIPT_LINES, name=change.name, added=text.added, removed=text.removed)
+    return Message.of(_OF_SCRIPT[change.kind], name=change.name)
+
+
+def _of_file(change: FileChange) -> Message:
+    text = change.text
+    if _has_lines(change):
+        return Message.of(DifferenceCode.FILE_LINES, name=change.name, added=text.added, removed=text.removed)
+    return Message.of(_OF_FILE[change.kind], name=change.name)
+
+
+def _has_lines(change: ScriptChange | FileChange) -> bool:
+    return change.kind is ChangeKind.CHANGED and bool(change.text.added or change.text.removed)
+
+
+def _of_list(change: BucketChange) -> Message:
+    name = f"{change.name}.{change.manager}"
+    if change.kind is not ChangeKind.CHANGED or change.reordered:
+        return Message.of(_OF_LIST[change.kind], list=name)
+    counts = [
+        *_counted(DifferenceCode.PACKAGES_ADDED, change.added),
+        *_counted(DifferenceCode.PACKAGES_REMOVED, change.removed),
+        *_counted(DifferenceCode.PACKAGES_CHANGED, change.changed),
+    ]
+    joined = reduce(lambda first, others: Message.of(DifferenceCode.COUNTS, first=first, others=others), counts)
+    return Message.of(DifferenceCode.LIST_CHANGED, list=name, counts=joined)
+
+
+def _counted(code: DifferenceCode, specs: Sequence[str]) -> list[Message]:
+    return [Message.of(code, number=len(specs))] if specs else []
 
 
 def _short(value: str) -> str:
     line = value.replace("\n", " ")
     return repr(line if len(line) <= MAX_SHOWN_CHARS else line[:MAX_SHOWN_CHARS] + "…")
-
-
-def _how(kind: ChangeKind, text: TextDiff) -> str:
-    if kind is ChangeKind.CHANGED and (text.added or text.removed):
-        return f"changed (+{text.added} -{text.removed} lines)"
-    return kind.value
-
-
-def _which(change: BucketChange) -> str:
-    if change.kind is not ChangeKind.CHANGED:
-        return change.kind.value
-    parts = {"added": change.added, "removed": change.removed, "changed": change.changed}
-    counts = [f"{len(specs)} {how}" for how, specs in parts.items() if specs]
-    return ", ".join(counts) or "reordered"

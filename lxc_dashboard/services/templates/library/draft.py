@@ -11,6 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from lxc_dashboard.db.models import FilePolicy, PackageManager
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.model import (
     Bucket,
     FileEntry,
@@ -102,12 +103,12 @@ class DraftContent:
 
 @dataclass(frozen=True, slots=True)
 class Overtaken:
-    """Revision ``number`` was saved after the draft was begun; ``changes``: one sentence for each change since the draft's base."""
+    """Revision ``number`` was saved after the draft was begun; ``changes``: one message for each change since the draft's base."""
 
     number: int
     author: str
     at: datetime
-    changes: tuple[str, ...]
+    changes: tuple[Message, ...]
 
 
 @dataclass(frozen=True, slots=True)

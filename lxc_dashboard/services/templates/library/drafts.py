@@ -15,11 +15,13 @@ from lxc_dashboard.db.models import PackageManager, SourceKind, Template, Templa
 from lxc_dashboard.db.repositories.drafts import Owner
 from lxc_dashboard.db.repositories.templates import TemplateRows
 from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates import rights
 from lxc_dashboard.services.templates.format.files import MAX_FILE_BYTES, MAX_FILES
 from lxc_dashboard.services.templates.format.tree import MAX_TEMPLATE_BYTES
+from lxc_dashboard.services.templates.library.codes import LibraryCode
 from lxc_dashboard.services.templates.library.diff import MAX_TEXT_BYTES, Difference, FileSide, Side, compare_sides
 from lxc_dashboard.services.templates.library.draft import Draft, DraftContent, DraftSummary, Overtaken
 from lxc_dashboard.services.templates.library.revisions import load_side, load_sides
@@ -30,7 +32,6 @@ from lxc_dashboard.services.templates.model import Bucket, TemplateConfig
 MAX_DRAFTS: Final = 20
 MAX_NAME_CHARS: Final = 63
 OWN_KINDS: Final = frozenset({SourceKind.CUSTOM, SourceKind.IMPORTED})
-GONE: Final = "This template was deleted"
 _EMPTY: Final = DraftContent(name="", config=TemplateConfig(app=""))
 
 
@@ -111,11 +112,11 @@ async def store(
         async with rt.db.transaction() as tx:
             row = await tx.drafts.get(owner_of(session), draft_id, lock=True)
             if seen is not None and row.updated_at != seen:
-                raise ConflictError("This draft was changed in another window. Reload the page to see it")
+                raise ConflictError(Message.of(LibraryCode.CHANGED_ELSEWHERE))
             sizes = await tx.drafts.sizes(draft_id)
             missing = {file.name for file in content.files if file.sha256 not in sizes}
             if missing:
-                wrong = "Its content is missing: upload the file again"
+                wrong = Message.of(LibraryCode.FILE_CONTENT_MISSING)
                 raise InvalidInputError({f"files.{name}.content": wrong for name in missing})
             files = tuple(replace(file, size=sizes[file.sha256]) for file in content.files)
             content = replace(content, files=files)
@@ -132,7 +133,7 @@ async def put_file(rt: Runtime, session: Session, draft_id: UUID, data: bytes) -
     """
     async with rights.authored(rt, session, "template.draft", f"draft {draft_id}"):
         if len(data) > MAX_FILE_BYTES:
-            raise InvalidInputError({"content": f"A file is at most {MAX_FILE_BYTES >> 20} MiB"})
+            raise InvalidInputError({"content": Message.of(LibraryCode.UPLOAD_TOO_LARGE, mib=MAX_FILE_BYTES >> 20)})
         sha256 = hashlib.sha256(data).hexdigest()
         async with rt.db.transaction() as tx:
             row = await tx.drafts.get(owner_of(session), draft_id, lock=True)
@@ -148,7 +149,7 @@ async def read_file(rt: Runtime, session: Session, draft_id: UUID, sha256: str) 
         await tx.drafts.named(owner_of(session), draft_id)
         found = await tx.drafts.contents(draft_id, [sha256])
     if sha256 not in found:
-        raise NotFoundError("This draft has no such file")
+        raise NotFoundError(Message.of(LibraryCode.NO_FILE))
     return found[sha256]
 
 
@@ -183,7 +184,7 @@ async def overtaken_by(tx: Transaction, base_number: int, rows: TemplateRows) ->
     if revision.number == base_number:
         return None
     sides = await load_sides(tx, rows.template.id, base_number, revision.number)
-    changes = (await asyncio.to_thread(compare_sides, *sides)).sentences()
+    changes = (await asyncio.to_thread(compare_sides, *sides)).messages()
     return Overtaken(revision.number, revision.author, revision.created_at, tuple(changes))
 
 
@@ -209,7 +210,7 @@ async def _open(tx: Transaction, owner: Owner, template_id: UUID | None, copy_of
             return existing.id
         await tx.drafts.delete(existing.id)
     if await tx.drafts.count(owner) >= MAX_DRAFTS:
-        raise ConflictError(f"You have {MAX_DRAFTS} drafts: save or discard one first")
+        raise ConflictError(Message.of(LibraryCode.TOO_MANY_DRAFTS, number=MAX_DRAFTS))
     if rows and template_id:
         return await _begin(tx, owner, rows)
     return await (_begin_copy(tx, owner, rows) if rows else _begin_empty(tx, owner))
@@ -218,9 +219,9 @@ async def _open(tx: Transaction, owner: Owner, template_id: UUID | None, copy_of
 def refuse_foreign(rows: TemplateRows) -> None:
     """Raises ``ConflictError`` for a template of a folder or git, ``NotFoundError`` for a deleted one."""
     if rows.source.kind not in OWN_KINDS:
-        raise ConflictError(f"{rows.template.name} comes from a {rows.source.kind} source. Edit a copy instead")
+        raise ConflictError(Message.of(LibraryCode.FOREIGN, name=rows.template.name, kind=rows.source.kind))
     if rows.template.missing_since is not None:
-        raise NotFoundError(GONE)
+        raise NotFoundError(Message.of(LibraryCode.DELETED))
 
 
 async def _begin(tx: Transaction, owner: Owner, rows: TemplateRows) -> UUID:
@@ -298,7 +299,7 @@ async def _make_room(tx: Transaction, row: TemplateDraft, sha256: str, size: int
     named = {file.sha256 for file in DraftContent.from_json(row.content).files}
     await tx.drafts.keep_files(row.id, named)
     if not _fits({name: taken for name, taken in sizes.items() if name in named}, size):
-        raise InvalidInputError({"content": f"A template is at most {MAX_TEMPLATE_BYTES >> 20} MiB in all"})
+        raise InvalidInputError({"content": Message.of(LibraryCode.TOO_LARGE, mib=MAX_TEMPLATE_BYTES >> 20)})
 
 
 def _fits(sizes: dict[str, int], size: int) -> bool:

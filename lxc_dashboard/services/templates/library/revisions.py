@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from lxc_dashboard.db.database import DatabaseService, Transaction
 from lxc_dashboard.db.models import FilePolicy, SourceKind, Template, TemplateRevision, now
 from lxc_dashboard.db.repositories.templates import FileRow, TemplateRows
 from lxc_dashboard.errors import InvalidInputError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates import rights
+from lxc_dashboard.services.templates.library.codes import LibraryCode
 from lxc_dashboard.services.templates.library.diff import MAX_TEXT_BYTES, Difference, FileSide, Side, compare_sides
 from lxc_dashboard.services.templates.library.draft import DraftContent, DraftFile
 from lxc_dashboard.services.templates.library.rows import (
@@ -69,17 +71,13 @@ def _file(row: FileRow) -> DraftFile:
     return DraftFile(row.name, row.target_dir, FilePolicy(row.policy), row.mode, row.owner, row.sha256, row.size)
 
 
-TAKEN: Final = "Another template here has this name"
-TAKEN_BY_DELETED: Final = "A deleted template with containers has this name"
-
-
 async def create(tx: Transaction, session: Session, content: TemplateContent, note: str) -> RevisionSummary:
     """Create a template. A deleted one of the same name is restored with its revisions."""
     source = await tx.templates.own_source(SourceKind.CUSTOM)
     await tx.templates.lock_source(source.id)
     known = await tx.templates.named(source.id, content.name)
     if known and known.template.missing_since is None:
-        raise InvalidInputError({"name": TAKEN})
+        raise InvalidInputError({"name": Message.of(LibraryCode.NAME_TAKEN)})
     if known:
         return await revise(tx, session, known, content, note, action="template.create")
     template = Template(source_id=source.id, name=content.name, created_by=session.userid, **_shown(content))
@@ -94,7 +92,9 @@ async def create(tx: Transaction, session: Session, content: TemplateContent, no
 async def rename(tx: Transaction, session: Session, rows: TemplateRows, name: str) -> None:
     known = await tx.templates.named(rows.source.id, name)
     if known:
-        raise InvalidInputError({"name": TAKEN if known.template.missing_since is None else TAKEN_BY_DELETED})
+        exists = known.template.missing_since is None
+        taken = Message.of(LibraryCode.NAME_TAKEN if exists else LibraryCode.NAME_TAKEN_BY_DELETED)
+        raise InvalidInputError({"name": taken})
     was = label(rows)
     rows.template.name = name
     rows.template.updated_at = now()

@@ -18,6 +18,7 @@ from lxc_dashboard.services.templates.format.codes import FormatCode
 from lxc_dashboard.services.templates.format.conf import check_config
 from lxc_dashboard.services.templates.format.content import MAX_BUCKETS, MAX_SCRIPTS
 from lxc_dashboard.services.templates.format.tree import MAX_TEMPLATE_BYTES
+from lxc_dashboard.services.templates.library.codes import LibraryCode
 from lxc_dashboard.services.templates.library.draft import DraftContent, DraftFile, is_ordered
 from lxc_dashboard.services.templates.model import (
     Bucket,
@@ -32,13 +33,12 @@ from lxc_dashboard.services.templates.model import (
 _Value = TypeVar("_Value")
 
 MAX_MODE: Final = 0o7777
-NAME_RULE: Final = "1 to 63 letters, digits, . _ and -, the first a letter or digit"
 
 
 def check_name(name: str) -> None:
     """Raises ``InvalidInputError`` with the field ``name``."""
     if not is_template_name(name):
-        raise InvalidInputError({"name": NAME_RULE})
+        raise InvalidInputError({"name": Message.of(LibraryCode.NAME_INVALID)})
 
 
 def check_storable(content: DraftContent) -> None:
@@ -50,15 +50,15 @@ def check_storable(content: DraftContent) -> None:
         *((f"packages.{bucket.name}.{bucket.manager}", bucket) for bucket in content.buckets),
     )
     stored = ((field, json.dumps(asdict(part), default=str)) for field, part in parts)
-    wrong = {field: "Must be text" for field, text in stored if not _is_storable(text)}
+    wrong = {field: Message.of(LibraryCode.NO_TEXT) for field, text in stored if not _is_storable(text)}
     if storable(content.name) != content.name:
-        wrong["name"] = "Must be text"
+        wrong["name"] = Message.of(LibraryCode.NO_TEXT)
     if len(content.scripts) > MAX_SCRIPTS:
-        wrong["scripts"] = f"At most {MAX_SCRIPTS} scripts"
+        wrong["scripts"] = Message.of(LibraryCode.TOO_MANY_SCRIPTS, most=MAX_SCRIPTS)
     if len(content.files) > files.MAX_FILES:
-        wrong["files"] = f"At most {files.MAX_FILES} files"
+        wrong["files"] = Message.of(LibraryCode.TOO_MANY_FILES, most=files.MAX_FILES)
     if len(content.buckets) > MAX_BUCKETS:
-        wrong["packages"] = f"At most {MAX_BUCKETS} lists"
+        wrong["packages"] = Message.of(LibraryCode.TOO_MANY_LISTS, most=MAX_BUCKETS)
     if wrong:
         raise InvalidInputError(wrong)
 
@@ -67,7 +67,7 @@ def check_size(content: DraftContent) -> None:
     """Raises ``InvalidInputError`` (``files``) above the limit of a template; equal files count each."""
     text = json.dumps(content.to_json(), ensure_ascii=False).encode()
     if len(text) + sum(file.size for file in content.files) > MAX_TEMPLATE_BYTES:
-        raise InvalidInputError({"files": f"A template is at most {MAX_TEMPLATE_BYTES >> 20} MiB in all"})
+        raise InvalidInputError({"files": Message.of(LibraryCode.TOO_LARGE, mib=MAX_TEMPLATE_BYTES >> 20)})
 
 
 def validated(draft: DraftContent, contents: Mapping[str, bytes], shared: Mapping[UUID, Bucket]) -> TemplateContent:
@@ -86,13 +86,13 @@ class _Validation:
         self._draft = draft
         self._contents = contents
         self._shared = shared
-        self._wrong: dict[str, Message | str] = {}
+        self._wrong: dict[str, Message] = {}
         self._warnings: list[Finding] = []
 
     def run(self) -> TemplateContent:
         draft = self._draft
         if not is_template_name(draft.name):
-            self._wrong["name"] = NAME_RULE
+            self._wrong["name"] = Message.of(LibraryCode.NAME_INVALID)
         # The path of container-configs has a meaning only in a repository.
         config, wrong = check_config(replace(draft.config, config_path=""))
         for field, why in wrong.items():
@@ -110,7 +110,7 @@ class _Validation:
             raise InvalidInputError(self._wrong)
         return replace(content, warnings=tuple(self._warnings))
 
-    def _say(self, field: str, why: Message | str) -> None:
+    def _say(self, field: str, why: Message) -> None:
         self._wrong.setdefault(field, why)
 
     def _check(self, field: str, rule: Callable[[], _Value], otherwise: _Value) -> _Value:
@@ -128,7 +128,7 @@ class _Validation:
         seen: set[str] = set()
         for name in names:
             if name in seen:
-                self._say(f"{part}.{name}.{field}", "is used twice")
+                self._say(f"{part}.{name}.{field}", Message.of(LibraryCode.NAME_TWICE))
             seen.add(name)
 
     # Scripts
@@ -137,7 +137,7 @@ class _Validation:
         given = self._draft.scripts
         for before, after in pairwise(given):
             if not is_ordered((before, after)) and before.name != after.name:
-                self._say(f"scripts.{after.name}.name", f"would run before {before.name}: give it a higher number")
+                self._say(f"scripts.{after.name}.name", Message.of(LibraryCode.SCRIPT_ORDER, name=before.name))
         return tuple(self._script(script, position) for position, script in enumerate(given))
 
     def _script(self, script: Script, position: int) -> Script:
@@ -167,11 +167,11 @@ class _Validation:
         )
         content = self._contents.get(file.sha256)
         if content is None:
-            self._say(f"{at}.content", "is missing: upload the file again")
+            self._say(f"{at}.content", Message.of(LibraryCode.FILE_MISSING))
         elif len(content) > files.MAX_FILE_BYTES:
-            self._say(f"{at}.content", f"is larger than {files.MAX_FILE_BYTES >> 20} MiB")
+            self._say(f"{at}.content", Message.of(LibraryCode.FILE_TOO_LARGE, mib=files.MAX_FILE_BYTES >> 20))
         if not 0 <= file.mode <= MAX_MODE:
-            self._say(f"{at}.mode", "must be an octal mode from 0000 to 7777")
+            self._say(f"{at}.mode", Message.of(LibraryCode.MODE_INVALID))
         return FileEntry(file.name, target_dir, file.policy, content or b"", file.mode, file.owner)
 
     # Packages
@@ -182,7 +182,7 @@ class _Validation:
             bucket = self._resolved(given)
             at = f"packages.{given.name}.{given.manager}"
             if (bucket.name, bucket.manager) in found:
-                self._say(at, f"is a second list {bucket.name}.{bucket.manager}")
+                self._say(at, Message.of(LibraryCode.SECOND_LIST, list=f"{bucket.name}.{bucket.manager}"))
             self._check(at, partial(packages.check_bucket, bucket), None)
             found[bucket.name, bucket.manager] = bucket
         return tuple(found[key] for key in sorted(found))
@@ -191,7 +191,7 @@ class _Validation:
         if bucket.shared_id is None:
             return bucket
         if bucket.shared_id not in self._shared:
-            self._say(f"packages.{bucket.name}.{bucket.manager}", "refers to a deleted shared bucket: remove it")
+            self._say(f"packages.{bucket.name}.{bucket.manager}", Message.of(LibraryCode.BUCKET_DELETED))
             return bucket
         return self._shared[bucket.shared_id]
 

@@ -139,7 +139,7 @@ class SaveState(EditorPart, EditorState):
             return
         except OvertakenError as error:
             self.dialog = ""
-            self._show_overtaken(Overtaken(error.number, error.author, error.at, tuple(error.changes)))
+            self._show_overtaken(Overtaken(error.number, error.author, error.at, error.changes))
             return
         finally:
             self.saving = False
@@ -172,7 +172,8 @@ class SaveState(EditorPart, EditorState):
         if found is None:
             self.overtaken = OvertakenNote()
             return
-        self.overtaken = OvertakenNote(found.number, found.author, found.at.isoformat(), list(found.changes))
+        changes = [text.in_words_of(change) for change in found.changes]
+        self.overtaken = OvertakenNote(found.number, found.author, found.at.isoformat(), changes)
 
 
 def _saved_message(name: str, saved: RevisionSummary) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from lxc_dashboard.errors import ApiError
 from lxc_dashboard.services.containers.console import refused
 from lxc_dashboard.services.jobs.engine.run import Guest
+from lxc_dashboard.text import with_remedy
 
 
 @pytest.mark.parametrize(
@@ -18,7 +20,7 @@ from lxc_dashboard.services.jobs.engine.run import Guest
     ],
 )
 def test_a_refusal_names_its_cause_what_to_do_and_what_pve_said(said: str, why: str) -> None:
-    told = refused(Guest(101, "pve2", name="web"), said)
+    told = with_remedy(refused(Guest(101, "pve2", name="web"), ApiError(500, said)))
     assert why in told
     assert said in told
     assert "onnect again" in told or "Console task in PVE on node pve2" in told

@@ -31,15 +31,17 @@ def state(monkeypatch: pytest.MonkeyPatch) -> Any:
     return state
 
 
-async def restored(state: Any, monkeypatch: pytest.MonkeyPatch, error: Exception | None) -> list[Any]:
-    async def restore(*_: Any, **given: Any) -> Any:
-        assert given == {"expected": 3}
+async def restored(
+    state: Any, monkeypatch: pytest.MonkeyPatch, error: Exception | None, note: str = "Why", kept: str = "Why"
+) -> list[Any]:
+    async def restore(*given: Any, expected: int) -> Any:
+        assert (given[3:], expected) == ((1, kept), 3)
         if error:
             raise error
         return SimpleNamespace(number=4)
 
     monkeypatch.setattr(authoring, "restore", restore)
-    return await finished(TemplateRevisionsState.event_handlers["restore"].fn(state, {"note": "Why"}))
+    return await finished(TemplateRevisionsState.event_handlers["restore"].fn(state, {"note": note}))
 
 
 @pytest.mark.usefixtures("_broken")
@@ -65,6 +67,11 @@ async def test_the_dialog_goes_once_the_revision_is_made(state: Any, monkeypatch
     state.refusal = "No more room"
     assert len(await restored(state, monkeypatch, None)) == 2
     assert (state.restoring, state.refusal, state.acting) == (0, "", False)
+
+
+@pytest.mark.usefixtures("_broken")
+async def test_without_a_note_the_restored_revision_is_noted(state: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(await restored(state, monkeypatch, None, note=" ", kept="Restored from revision 1")) == 2
 
 
 @pytest.mark.usefixtures("_broken")

@@ -25,6 +25,7 @@ from lxc_dashboard.services.templates.model import (
     TemplateConfig,
     TemplateContent,
 )
+from lxc_dashboard.text import in_words_of
 
 APT, CUSTOM = PackageManager.APT, PackageManager.CUSTOM
 EMPTY = TemplateContent("web", TemplateConfig(app="Web"))
@@ -38,6 +39,10 @@ def scripts(**texts: str) -> tuple[Script, ...]:
 
 def file(name: str, data: bytes, **fields: Any) -> FileEntry:
     return FileEntry(**{"name": name, "target_dir": "/etc", "policy": FilePolicy.DEFAULT, "content": data, **fields})
+
+
+def sentences(found: Difference) -> list[str]:
+    return [in_words_of(message) for message in found.messages()]
 
 
 @given(lines, lines)
@@ -139,7 +144,7 @@ def test_config_fields_are_told_with_both_values() -> None:
         FieldChange("cpu", "1", "2"),
         FieldChange("nesting", "no", "yes"),
     )
-    assert found.sentences() == ["tags: '' is now 'a;b'", "cpu: '1' is now '2'", "nesting: 'no' is now 'yes'"]
+    assert sentences(found) == ["tags: '' is now 'a;b'", "cpu: '1' is now '2'", "nesting: 'no' is now 'yes'"]
 
 
 def test_scripts_are_added_removed_changed_and_moved() -> None:
@@ -154,7 +159,7 @@ def test_scripts_are_added_removed_changed_and_moved() -> None:
     ]
     assert found[0].fields == (FieldChange("position", "3", "1"),)
     assert (found[1].text.added, found[1].fields) == (1, ())
-    assert compare(old, new).sentences()[1] == "Script a.sh changed (+1 -0 lines)"
+    assert sentences(compare(old, new))[1] == "Script a.sh changed (+1 -0 lines)"
 
 
 def test_a_script_whose_settings_changed_is_changed() -> None:
@@ -228,7 +233,7 @@ def test_packages_are_told_by_bucket() -> None:
         BucketChange("d", APT, ChangeKind.REMOVED, removed=("one",)),
         BucketChange("e", APT, ChangeKind.ADDED, added=("one",)),
     )
-    assert found.sentences() == [
+    assert sentences(found) == [
         "Packages a.apt 1 added, 1 removed",
         "Packages b.apt reordered",
         "Packages c.custom 1 changed",

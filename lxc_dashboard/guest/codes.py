@@ -1,0 +1,61 @@
+"""Why a guest or an SSH server cannot be entered, and what failed there."""
+
+from __future__ import annotations
+
+from lxc_dashboard.messages import MessageCode
+
+
+class GuestCode(MessageCode):
+    """By subject: SSH servers and keys, a guest's conversation, files, and the supervisor of steps."""
+
+    SSH_UNREACHABLE = "ssh.unreachable"
+    SSH_NO_SERVER = "ssh.no_server"
+    SSH_LOST = "ssh.lost"
+    SSH_NO_SESSION = "ssh.no_session"
+    SSH_SESSIONS_IN_USE = "ssh.sessions_in_use"
+    SSH_NO_COMMAND = "ssh.no_command"
+    SSH_KEY_REFUSED = "ssh.key_refused"
+    SSH_KEY_INVALID = "ssh.key_invalid"
+    HOST_KEY_CHANGED = "ssh.host_key.changed"
+    HOST_KEY_OTHER_TYPE = "ssh.host_key.other_type"
+    HOST_KEY_NOT_PINNED = "ssh.host_key.not_pinned"
+    NODE_KEY_NOT_PINNED = "ssh.host_key.not_pinned_for_node"
+    PIN_INVALID = "ssh.host_key.pin_invalid"
+    PIN_OF_UNKNOWN_TYPE = "ssh.host_key.pin_of_unknown_type"
+
+    NOT_ENTERED = "door.not_entered"
+    NO_ANSWER = "door.no_answer"
+    LOST = "door.lost"
+    SHELL_REPLACED = "door.shell_replaced"
+    ANSWER_TOO_LARGE = "door.answer_too_large"
+    GUEST_KEY_CHANGED = "door.host_key_changed"
+    GUEST_KEY_REFUSED = "door.key_refused"
+    REMOVING_KEY = "door.removing_key"
+    MARKER_INVALID = "door.marker_invalid"
+    READING_MARKER = "door.reading_marker"
+    REMOVING_MARKER = "door.removing_marker"
+
+    NOT_ABSOLUTE = "file.not_absolute"
+    NOT_A_FILE_NAME = "file.not_a_file_name"
+    READING_FILE = "file.reading"
+    WRITING_FILE = "file.writing"
+    DAMAGED = "file.damaged"
+    DAMAGED_AGAIN = "file.damaged_again"
+
+    PREPARING = "supervisor.preparing"
+    STOPPING_STEP = "supervisor.stopping_step"
+    REMOVING_SUPERVISOR = "supervisor.removing"
+    STEP_NAME_INVALID = "supervisor.step_name_invalid"
+    SCRIPT_NOT_STORED = "supervisor.script_not_stored"
+    SCRIPT_DAMAGED = "supervisor.script_damaged"
+    NOT_STARTED = "supervisor.not_started"
+    NO_SETSID = "supervisor.no_setsid"
+    MISSING = "supervisor.missing"
+    REPLACED = "supervisor.replaced"
+    STOPPED_ANSWERING = "supervisor.stopped_answering"
+    OVERTIME = "supervisor.overtime"
+    OUTPUT_TOO_LARGE = "supervisor.output_too_large"
+    OUTPUT_ENDED_EARLY = "supervisor.output_ended_early"
+    SILENT = "supervisor.silent"
+    RESTARTED = "supervisor.restarted"
+    CONNECTION_STAYS = "supervisor.connection_stays"
