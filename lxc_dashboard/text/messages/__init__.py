@@ -9,12 +9,14 @@ from lxc_dashboard.messages import Message
 from lxc_dashboard.text.messages.errors import ERRORS
 from lxc_dashboard.text.messages.events import EVENTS
 from lxc_dashboard.text.messages.preflight import OF_PREFLIGHT
+from lxc_dashboard.text.messages.proxmox import OF_PROXMOX
 from lxc_dashboard.text.messages.remedies import WithRemedy
 
 MESSAGES: Final[Mapping[str, str | tuple[str, str] | WithRemedy]] = {
     **EVENTS,
     **OF_PREFLIGHT,
     **ERRORS,
+    **OF_PROXMOX,
 }
 
 

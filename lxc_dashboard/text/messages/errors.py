@@ -39,6 +39,7 @@ ERRORS: Final[Mapping[str, str | WithRemedy]] = {
     "error.api_status": "PVE answered {status}",
     "error.api_not_implemented": "This PVE does not have {path}: {said}",
     "error.task_failed": "PVE: {exitstatus}",
+    "error.task_forgotten": "PVE no longer knows this task",
     "error.task_timeout": "The PVE task did not end within {seconds} s",
     "error.task_cancelled": "The PVE task was stopped",
     "error.guest": "The command in the guest failed",
