@@ -13,10 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from lxc_dashboard.crypto import Keyring, SealedColumn
+from lxc_dashboard.db.errors import DatabaseCode
 from lxc_dashboard.db.models import Container, ContainerEvent, Job, JobState, Lifecycle, now
 from lxc_dashboard.db.repositories.leases import is_creation
 from lxc_dashboard.db.storable import storable, storable_text
 from lxc_dashboard.errors import ConflictError, NotFoundError
+from lxc_dashboard.messages import Message
 
 Credentials = dict[str, dict[str, str]]
 GIVEN: Final = "given"  # what a spec's ``password_mode`` says of a password that its user thought of
@@ -46,14 +48,14 @@ class ContainerRepository:
         )
         row = await self._session.scalar(stored)
         if row is None:
-            raise ConflictError(f"The vmid {container.vmid} is taken on this endpoint")
+            raise ConflictError(Message.of(DatabaseCode.VMID_TAKEN, vmid=container.vmid))
         return row
 
     async def get(self, container_id: UUID) -> Container:
         """One that exists or existed. Raises ``NotFoundError``."""
         container = await self._session.get(Container, container_id)
         if container is None:
-            raise NotFoundError("This container is unknown or was removed")
+            raise NotFoundError(Message.of(DatabaseCode.CONTAINER_GONE))
         return container
 
     async def by_vmid(self, endpoint_id: UUID, vmid: int) -> Container | None:
@@ -94,7 +96,7 @@ class ContainerRepository:
         container = await self.get(container_id)
         holder = await self.by_vmid(container.endpoint_id, vmid)
         if holder is not None and holder.id != container_id:
-            raise ConflictError(f"The vmid {vmid} is taken on this endpoint")
+            raise ConflictError(Message.of(DatabaseCode.VMID_TAKEN, vmid=vmid))
         return await self._set(container_id, deleted_at=None, vmid=vmid)
 
     async def set_lifecycle(self, container_id: UUID, lifecycle: Lifecycle) -> Container:
@@ -114,7 +116,7 @@ class ContainerRepository:
         returning = changed.returning(Container).execution_options(populate_existing=True)
         container = await self._session.scalar(returning)
         if container is None:
-            raise ConflictError(f"This container has not the vmid {instead_of} any more")
+            raise ConflictError(Message.of(DatabaseCode.VMID_CHANGED, vmid=instead_of))
         return container
 
     async def set_address(self, container_id: UUID, address: str) -> Container:
@@ -194,5 +196,5 @@ class ContainerRepository:
         changed = update(Container).where(col(Container.id) == container_id).values(**values).returning(Container)
         container = await self._session.scalar(changed.execution_options(populate_existing=True))
         if container is None:
-            raise NotFoundError("This container is unknown or was removed")
+            raise NotFoundError(Message.of(DatabaseCode.CONTAINER_GONE))
         return container

@@ -24,7 +24,6 @@ class JobCode(EventCode):
     BROKE = "job.broke"
     STEP_RETRIED = "step.retried"
     TASK_AWAITED = "task.awaited"
-    GONE = "job.gone"
     NO_GUEST = "job.no_guest"
     ANOTHER_GUEST = "job.another_guest"
     NOT_RUN_AGAIN = "job.not_run_again"

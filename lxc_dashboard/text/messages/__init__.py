@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from lxc_dashboard.messages import Message
+from lxc_dashboard.text.messages.db import OF_DATABASE
 from lxc_dashboard.text.messages.errors import ERRORS
 from lxc_dashboard.text.messages.events import EVENTS
 from lxc_dashboard.text.messages.preflight import OF_PREFLIGHT
@@ -16,6 +17,7 @@ MESSAGES: Final[Mapping[str, str | tuple[str, str] | WithRemedy]] = {
     **EVENTS,
     **OF_PREFLIGHT,
     **ERRORS,
+    **OF_DATABASE,
     **OF_PROXMOX,
 }
 
