@@ -47,7 +47,12 @@ class ErrorCode(MessageCode):
     LEASE_GONE = "error.lease_gone"
     INVALID_INPUT = "error.invalid_input"
     RATE_LIMITED = "error.rate_limited"
-    TOO_MANY_AT_ONCE = "error.too_many_at_once"
+    TOO_MANY_LOGS = "error.too_many_logs"
+    TOO_MANY_EXPORTS = "error.too_many_exports"
+    TOO_MANY_UPLOADS = "error.too_many_uploads"
+    TOO_MANY_REQUESTS = "error.too_many_requests"
+    TOO_MANY_SOCKETS = "error.too_many_sockets"
+    TOO_MANY_USER_SOCKETS = "error.too_many_user_sockets"
     SERVICE_UNAVAILABLE = "error.service_unavailable"
     AUTH = "error.auth"
     INVALID_CREDENTIALS = "error.invalid_credentials"
@@ -83,6 +88,9 @@ class ErrorCode(MessageCode):
     WRONG_KEY = "error.wrong_key"
     TAMPERED = "error.tampered"
     PAGES_NOT_BUILT = "error.pages_not_built"
+    PAGES_NOT_WRITABLE = "error.pages_not_writable"
+    QUEUE_SILENT = "error.queue_silent"
+    STARTING = "error.starting"
 
 
 class DashboardError(Exception):
@@ -168,10 +176,10 @@ class RateLimitedError(DashboardError):
 
 
 class TooManyAtOnceError(RateLimitedError):
-    """A caller already holds the maximum of ``what``."""
+    """A caller already holds the maximum of something."""
 
-    def __init__(self, what: str, most: int) -> None:
-        super().__init__(5, Message.of(ErrorCode.TOO_MANY_AT_ONCE, most=most, what=what))
+    def __init__(self, reason: Message) -> None:
+        super().__init__(5, reason)
 
 
 class ServiceUnavailableError(DashboardError):

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from lxc_dashboard.errors import ServiceUnavailableError
+from lxc_dashboard.errors import ErrorCode, ServiceUnavailableError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.monitor.feed import FeedHub
 from lxc_dashboard.state.jobs.hub import JobsHub, PushTick
 from lxc_dashboard.state.jobs.running_hub import Pushes, RunningHub, sid_of, status_of
@@ -147,7 +148,7 @@ class WebProcess:
 
 def _opened(part: T | None) -> T:
     if part is None:
-        raise ServiceUnavailableError("The dashboard is starting")
+        raise ServiceUnavailableError(Message.of(ErrorCode.STARTING))
     return part
 
 

@@ -114,7 +114,7 @@ def limit_unread(receive: Receive, send: Send, *, within_s: float = UNREAD_S) ->
     async def send_in_time(message: Message) -> None:
         nonlocal is_stalled
         if is_stalled:
-            raise OSError("the browser does not read")
+            raise BrokenPipeError
         try:
             async with asyncio.timeout(within_s):
                 await send(message)
@@ -122,7 +122,7 @@ def limit_unread(receive: Receive, send: Send, *, within_s: float = UNREAD_S) ->
             is_stalled = True
             if receiving is not None:
                 receiving.reschedule(asyncio.get_running_loop().time())
-            raise OSError("the browser does not read") from None
+            raise BrokenPipeError from None
 
     async def receive_until_stalled() -> Message:
         nonlocal receiving

@@ -168,7 +168,7 @@ async def _endpoint(rt: Runtime, name: str) -> tuple[UUID, str]:
     if node is not None:
         return node.id, node.name
     if name:
-        raise InvalidInputError({"endpoint": "No PVE endpoint has this name"})
+        raise InvalidInputError({"endpoint": Message.of(AuthCode.NO_SUCH_ENDPOINT)})
     raise NotFoundError(Message.of(AuthCode.NO_DEFAULT_ENDPOINT))
 
 

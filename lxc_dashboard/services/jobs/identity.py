@@ -12,6 +12,8 @@ from uuid import UUID
 import structlog
 
 from lxc_dashboard.errors import ApiError, PrivilegeError, ProxmoxError
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.jobs.codes import JobCode
 from lxc_dashboard.services.jobs.marks import creations_of
 
 if TYPE_CHECKING:
@@ -45,10 +47,9 @@ class Standing(StrEnum):
 
 ITS_OWN: Final = frozenset({Standing.OURS, Standing.COMING})
 LOST: Final = {
-    Standing.GONE: "Deleted in PVE",
-    Standing.REPLACED: "Deleted in PVE, which gave its vmid to another guest",
+    Standing.GONE: JobCode.DELETED_IN_PVE,
+    Standing.REPLACED: JobCode.REPLACED_IN_PVE,
 }
-NEVER_MADE: Final = "Its job left no container in PVE"
 
 
 async def standings(
@@ -125,10 +126,11 @@ async def forget_lost(db: DatabaseService, known: Iterable[KnownGuest], found: M
         return
     async with db.transaction() as tx:
         for guest, ended_at in lost:
-            why = LOST[found[guest.container_id]] if guest.was_made else NEVER_MADE
+            standing = found[guest.container_id]
+            why = Message.of(LOST[standing] if guest.was_made else JobCode.NEVER_MADE)
             if await tx.containers.mark_lost(guest.container_id, ended_at, for_good=guest.was_made):
-                await tx.containers.add_event(guest.container_id, "gone", why)
-                log.info("container is gone from pve", vmid=guest.vmid, why=why)
+                await tx.containers.add_event(guest.container_id, "gone", "", detail=why.to_json())
+                log.info("container is gone from pve", vmid=guest.vmid, why=why.code)
 
 
 @dataclass(slots=True)

@@ -21,9 +21,11 @@ from lxc_dashboard.errors import (
     ServiceUnavailableError,
     UnreachableError,
 )
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth import acting, privileges
 from lxc_dashboard.services.auth.privileges import ANSWER_WITHIN_S, CONSOLE_PRIVILEGE
 from lxc_dashboard.services.jobs import guest_mark, identity
+from lxc_dashboard.services.jobs.codes import JobCode
 from lxc_dashboard.services.jobs.identity import ITS_OWN, Standing
 
 if TYPE_CHECKING:
@@ -43,7 +45,6 @@ MANAGE_AT_STORAGE: Final = "Datastore.AllocateTemplate"
 AT_STORAGE: Final = {SEE_AT_STORAGE: SEE_PRIVILEGE, MANAGE_AT_STORAGE: MANAGE_PRIVILEGE}
 GRANTED: Final = frozenset({SEE_PRIVILEGE, MANAGE_PRIVILEGE, CONSOLE_PRIVILEGE})
 HOLDS_FOR_S: Final = 15.0
-NOT_TOLD: Final = "PVE does not tell now whether CT {vmid} is still the container of this job"
 ALL_GUESTS: Final = "/vms"  # where one may see every guest, what is left of one that is gone may be seen too
 
 
@@ -85,7 +86,7 @@ async def _held(rt: Runtime, session: Session, job: Job, container: Container | 
         if container is not None:
             standing = (await _standings(rt, session, client, [container], resources)).get(container.id)
             if standing is Standing.UNKNOWN:
-                raise UnreachableError(NOT_TOLD.format(vmid=vmid))
+                raise UnreachableError(Message.of(JobCode.GUEST_UNKNOWN, vmid=vmid))
             if standing not in ITS_OWN:
                 return frozenset()
     return found & GRANTED
