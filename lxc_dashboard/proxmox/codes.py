@@ -10,6 +10,7 @@ class ProxmoxCode(MessageCode):
     FILESYSTEM_DOWN = "pve.filesystem_down"
     FOR_NOW = "pve.for_now"
     TIMEOUT = "pve.timeout"
+    NOT_YET = "pve.not_yet"
     NODE_SILENT = "pve.node_silent"
     UNEXPECTED_ANSWER = "pve.unexpected_answer"
     TLS_HANDSHAKE = "pve.tls_handshake"

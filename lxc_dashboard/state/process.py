@@ -15,6 +15,7 @@ from lxc_dashboard.state.jobs.running_hub import Pushes, RunningHub, sid_of, sta
 from lxc_dashboard.state.socket.messages import CheckedNamespace
 from lxc_dashboard.state.socket.sockets import Sockets, UnsentQueue
 from lxc_dashboard.state.socket.tabs import Seats, Tabs
+from lxc_dashboard.text import with_remedy
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -125,7 +126,7 @@ class WebProcess:
             if self._running_now is not None:
                 await self._running_now.on_patch(key, patch)
 
-        self._hub = FeedHub(self.runtime, on_patch, lambda viewer: self.sockets.is_there(sid_of(viewer)))
+        self._hub = FeedHub(self.runtime, on_patch, lambda viewer: self.sockets.is_there(sid_of(viewer)), feed_error)
         running = asyncio.create_task(self._hub.run(), name="feeds")
         try:
             yield
@@ -144,6 +145,11 @@ class WebProcess:
                 yield runtime
             finally:
                 self._runtime = self._seats = None
+
+
+def feed_error(error: Mapping[str, Any] | Message | str) -> str:
+    """Why PVE does not answer, without a last full stop. A string is of a process of an older version."""
+    return (error if isinstance(error, str) else with_remedy(error)).rstrip(".")
 
 
 def _opened(part: T | None) -> T:

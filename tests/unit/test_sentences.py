@@ -62,7 +62,6 @@ LEFT: dict[str, int] = {
     "services/creation/steps/sync.py": 1,
     "services/creation/steps/unknown_packages.py": 2,
     "services/creation/steps/vmid_conflict.py": 1,
-    "services/monitor/feed.py": 1,
     "services/templates/format/assignments.py": 17,
     "services/templates/format/checks.py": 3,
     "services/templates/format/conf.py": 7,

@@ -369,7 +369,7 @@ class Poller:
         pause = RETRY_AFTER_S[min(self._failures, len(RETRY_AFTER_S) - 1)]
         self._failures += 1
         self._answered = {}  # no answers in this poll
-        cause = error.user_message.rstrip(".")
+        cause = error.reason.to_json()
         away = isinstance(error, UnreachableError)
         await self.publish({}, [], {"error": cause, "failing": int(self._failing_since), "away": away})
         return pause

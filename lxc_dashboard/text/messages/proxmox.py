@@ -12,6 +12,7 @@ OF_PROXMOX: Final[Mapping[str, str | WithRemedy]] = {
     "pve.filesystem_down": "The cluster filesystem of PVE does not answer",
     "pve.for_now": "PVE: {said}",
     "pve.timeout": "PVE does not answer in time",
+    "pve.not_yet": "PVE has not answered yet",
     "pve.node_silent": "Node {node} does not answer",
     "pve.unexpected_answer": "Unexpected answer from PVE: {problem}",
     "pve.tls_handshake": "The TLS handshake with PVE failed",
