@@ -109,7 +109,7 @@ class Archives:
 
 def _upload_of(value: Any) -> UploadFile:
     if not isinstance(value, UploadFile):
-        raise InvalidInputError({FIELD: text.ARCHIVE_FIELD_MISSING}, text.ARCHIVE_MISSING)
+        raise InvalidInputError({FIELD: text.FIELD_MISSING}, text.ARCHIVE_MISSING)
     if (value.size or 0) > MAX_ARCHIVE_BYTES:
         raise InvalidInputError({FIELD: text.ARCHIVE_FIELD_TOO_LARGE}, ARCHIVE_TOO_LARGE)
     return value
