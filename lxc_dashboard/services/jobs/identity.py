@@ -18,7 +18,7 @@ from lxc_dashboard.services.jobs.marks import creations_of
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import DatabaseService
-    from lxc_dashboard.db.repositories.monitor import KnownGuest
+    from lxc_dashboard.db.repositories.containers import KnownGuest
     from lxc_dashboard.proxmox.client import ProxmoxClient
     from lxc_dashboard.proxmox.schemas import Resource
 
@@ -158,7 +158,7 @@ class Identities:
     async def known(self, resources: list[Resource]) -> dict[int, KnownGuest]:
         """Those of ours, by vmid; what PVE has no more is marked deleted."""
         async with self._db.transaction() as tx:
-            known = await tx.monitor.known(self._endpoint_id)
+            known = await tx.containers.known(self._endpoint_id)
         listed = {entry.vmid for entry in resources if entry.is_guest}
         asked = [guest for guest in known if not self._is_settled(guest, listed=guest.vmid in listed)]
         del asked[ASKED_AT_A_LOOK:]

@@ -162,7 +162,7 @@ async def _mark_of(rt: Runtime, session: Session, client: ProxmoxClient, vmid: i
 async def is_lost(rt: Runtime, session: Session, container: Container) -> bool:
     """Whether PVE says that the container of an ended job is not there; it is then marked deleted. False where PVE does not say."""
     async with rt.db.transaction() as tx:
-        known = await tx.monitor.known(session.endpoint_id, [container.id])
+        known = await tx.containers.known(session.endpoint_id, [container.id])
     try:
         client = (await acting.client(rt, session)).within(ANSWER_WITHIN_S)
         found = {guest.container_id: await identity.standing_at(client, guest, container.node) for guest in known}
@@ -188,7 +188,7 @@ async def _standings(
     ours = {each.id for each in containers if await _remembered(rt, each.id) is not None}
     asked = [each.id for each in containers if each.id not in ours]
     async with rt.db.transaction() as tx:
-        known = await tx.monitor.known(session.endpoint_id, asked) if asked else []
+        known = await tx.containers.known(session.endpoint_id, asked) if asked else []
     found = await identity.standings(client, known, resources)
     for container_id, standing in found.items():
         if standing is Standing.OURS:
