@@ -80,6 +80,7 @@ class _Overlay:
 @dataclass(slots=True)
 class Poller:
     """``publish(changed, gone, meta)`` is awaited for each change, and as a heartbeat with each poll of the tasks.
+    ``meta.error`` is a message as it is stored: why PVE does not answer.
 
     ``rows`` and ``nodes``: the last ones of the previous poller. ``known(resources)``: the dashboard's own guests among
     them. ``doubt(vmid)``: the vmid may belong to another guest now. ``touch(vmid, node)``: request a guest's live state
