@@ -23,6 +23,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from lxc_dashboard.errors import InvalidInputError, TamperedError, WrongKeyError
+from lxc_dashboard.messages import Message, MessageCode
 
 VERSION: Final = "v1"
 KEY_HEX_CHARS: Final = 64
@@ -32,6 +33,15 @@ TAG_BYTES: Final = 16
 
 _HEX = re.compile(r"[0-9a-fA-F]+")
 _KEY_ID = re.compile(rf"[0-9a-f]{{{KEY_ID_CHARS}}}")
+
+
+class KeyCode(MessageCode):
+    """Why an encryption key is invalid."""
+
+    INVALID = "key.invalid"
+    EMPTY = "key.empty"
+    NOT_HEX = "key.not_hex"
+    BAD_LENGTH = "key.bad_length"
 
 
 class _Token(NamedTuple):
@@ -56,7 +66,7 @@ class Keyring:
         keys_by_name = {"primary": primary, **{f"older {n}": key for n, key in enumerate(older, 1)}}
         problems = {name: problem for name, key in keys_by_name.items() if (problem := _problem_of(key.strip()))}
         if problems:
-            raise InvalidInputError(problems, "The encryption key is invalid")
+            raise InvalidInputError(problems, Message.of(KeyCode.INVALID))
         keys = [bytes.fromhex(key.strip()) for key in keys_by_name.values()]
         return cls(_id_of(keys[0]), MappingProxyType({_id_of(key): key for key in keys}))
 
@@ -94,14 +104,14 @@ class Keyring:
         return self.encrypt(plaintext, table=table, column=column, row=row)
 
 
-def _problem_of(key: str) -> str:
+def _problem_of(key: str) -> Message | None:
     if not key:
-        return "is empty"
+        return Message.of(KeyCode.EMPTY)
     if not _HEX.fullmatch(key):
-        return "has characters other than hex digits"
+        return Message.of(KeyCode.NOT_HEX)
     if len(key) != KEY_HEX_CHARS:
-        return f"has {len(key)} characters, not {KEY_HEX_CHARS}"
-    return ""
+        return Message.of(KeyCode.BAD_LENGTH, chars=len(key), expected=KEY_HEX_CHARS)
+    return None
 
 
 def _id_of(key: bytes) -> str:

@@ -48,7 +48,12 @@ class ErrorCode(MessageCode):
     LEASE_GONE = "error.lease_gone"
     INVALID_INPUT = "error.invalid_input"
     RATE_LIMITED = "error.rate_limited"
-    TOO_MANY_AT_ONCE = "error.too_many_at_once"
+    TOO_MANY_LOGS = "error.too_many_logs"
+    TOO_MANY_EXPORTS = "error.too_many_exports"
+    TOO_MANY_UPLOADS = "error.too_many_uploads"
+    TOO_MANY_REQUESTS = "error.too_many_requests"
+    TOO_MANY_SOCKETS = "error.too_many_sockets"
+    TOO_MANY_USER_SOCKETS = "error.too_many_user_sockets"
     SERVICE_UNAVAILABLE = "error.service_unavailable"
     AUTH = "error.auth"
     INVALID_CREDENTIALS = "error.invalid_credentials"
@@ -63,6 +68,7 @@ class ErrorCode(MessageCode):
     API_STATUS = "error.api_status"
     API_NOT_IMPLEMENTED = "error.api_not_implemented"
     TASK_FAILED = "error.task_failed"
+    TASK_FORGOTTEN = "error.task_forgotten"
     TASK_TIMEOUT = "error.task_timeout"
     TASK_CANCELLED = "error.task_cancelled"
     GUEST = "error.guest"
@@ -83,6 +89,9 @@ class ErrorCode(MessageCode):
     WRONG_KEY = "error.wrong_key"
     TAMPERED = "error.tampered"
     PAGES_NOT_BUILT = "error.pages_not_built"
+    PAGES_NOT_WRITABLE = "error.pages_not_writable"
+    QUEUE_SILENT = "error.queue_silent"
+    STARTING = "error.starting"
 
 
 class DashboardError(Exception):
@@ -168,10 +177,10 @@ class RateLimitedError(DashboardError):
 
 
 class TooManyAtOnceError(RateLimitedError):
-    """A caller already holds the maximum of ``what``."""
+    """A caller already holds the maximum of something."""
 
-    def __init__(self, what: str, most: int) -> None:
-        super().__init__(5, Message.of(ErrorCode.TOO_MANY_AT_ONCE, most=most, what=what))
+    def __init__(self, reason: Message) -> None:
+        super().__init__(5, reason)
 
 
 class ServiceUnavailableError(DashboardError):
@@ -248,35 +257,43 @@ class TlsError(ProxmoxError):
 
 
 class ApiError(ProxmoxError):
-    """A refusal of PVE. ``status`` is the HTTP status, ``fields`` the errors by field of a 400."""
+    """A refusal of PVE. ``status`` is the HTTP status, ``fields`` the errors by field of a 400.
+
+    ``message``: PVE's own words, empty where the reason is ours.
+    """
 
     def __init__(
         self,
         status: int,
-        message: str,
+        said: Message | str,
         *,
         fields: Mapping[str, str] | None = None,
         node: str = "",
         path: str = "",
     ) -> None:
         self.status = status
-        self.message = message
+        self.message = "" if isinstance(said, Message) else said
         self.fields = dict(fields or {})
-        shown = message if not self.fields else "; ".join(f"{k}: {v}" for k, v in self.fields.items())
+        shown = "; ".join(f"{k}: {v}" for k, v in self.fields.items()) or self.message
         reason = Message(text=shown) if shown else Message.of(ErrorCode.API_STATUS, status=status)
-        if status == NOT_IMPLEMENTED and path and path not in shown:  # "Not implemented" alone does not help
+        if isinstance(said, Message):
+            reason = said
+        elif status == NOT_IMPLEMENTED and path and path not in shown:  # "Not implemented" alone does not help
             reason = Message.of(ErrorCode.API_NOT_IMPLEMENTED, path=path, said=shown or status)
         super().__init__(reason, node=node, path=path, detail=f"{status} {path}")
 
 
 class TaskFailedError(ProxmoxError):
-    """A PVE task ended with an exit status other than OK or WARNINGS."""
+    """A PVE task ended with an exit status other than OK or WARNINGS. It is empty where PVE has forgotten the task."""
 
     def __init__(self, upid: str, exitstatus: str, log_tail: Sequence[str] = (), *, node: str = "") -> None:
         self.upid = upid
         self.exitstatus = exitstatus
         self.log_tail = tuple(log_tail)
-        super().__init__(Message.of(ErrorCode.TASK_FAILED, exitstatus=exitstatus), node=node, detail=upid)
+        reason = Message.of(ErrorCode.TASK_FORGOTTEN)
+        if exitstatus:
+            reason = Message.of(ErrorCode.TASK_FAILED, exitstatus=exitstatus)
+        super().__init__(reason, node=node, detail=upid)
 
 
 class TaskTimeoutError(ProxmoxError):

@@ -24,6 +24,7 @@ from typing import Any, Final
 from reflex_base.plugins import Plugin
 
 from lxc_dashboard.errors import DashboardError, ErrorCode
+from lxc_dashboard.messages import Message
 
 BUILD_ORIGIN: Final = "http://build.invalid"
 BUILD_TIMEOUT_S: Final = 600
@@ -115,9 +116,11 @@ def _files(place: Path) -> Iterator[Path]:
 
 
 def ensure_built(
-    environ: Mapping[str, str], say: Callable[[str], None] = lambda _line: None, *, force: bool = False
+    environ: Mapping[str, str], on_build: Callable[[], None] = lambda: None, *, force: bool = False
 ) -> bool:
-    """Build the bundle unless it is up to date, and return whether it was built. ``environ``: the child's environment.
+    """Build the bundle unless it is up to date, and return whether it was built.
+
+    ``environ``: the child's environment. ``on_build`` is called before a build.
 
     Two processes may call it at once: the second waits, then finds the bundle. Nothing is written if the bundle is up to
     date, so the server need not own it. Raises ``FrontendError`` with the end of the build's output.
@@ -128,7 +131,7 @@ def ensure_built(
         web_folder().mkdir(exist_ok=True)
         if not force and is_built():
             return False
-        say("Building the pages (once, 20 to 60 s)")
+        on_build()
         sources, lock = source_hash(), _lock_files()
         (web_folder() / STAMP).unlink(missing_ok=True)
         _run([sys.executable, "-m", "lxc_dashboard.frontend_build"], _build_environ(environ))
@@ -154,10 +157,8 @@ def _locked(file: Path) -> Iterator[None]:
     try:
         handle = file.open("a")
     except OSError as error:
-        message = (
-            f"The pages are not built and {file.parent} is not writable. Run `lxc-dashboard web` as its owner once"
-        )
-        raise FrontendError(message, detail=str(error)) from error
+        reason = Message.of(ErrorCode.PAGES_NOT_WRITABLE, folder=str(file.parent))
+        raise FrontendError(reason, detail=str(error)) from error
     with handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -15,7 +15,8 @@ from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as over_redis
 from redis.exceptions import RedisError
 
-from lxc_dashboard.errors import ServiceUnavailableError
+from lxc_dashboard.errors import ErrorCode, ServiceUnavailableError
+from lxc_dashboard.messages import Message
 
 log = structlog.get_logger(__name__)
 
@@ -104,7 +105,7 @@ class Queue:
         try:
             self._celery.send_task(name, kwargs=ids, ignore_result=True)
         except (OperationalError, RedisError, OSError) as error:
-            raise ServiceUnavailableError("The queue does not answer", detail=str(error)) from error
+            raise ServiceUnavailableError(Message.of(ErrorCode.QUEUE_SILENT), detail=str(error)) from error
 
     def close(self) -> None:
         self._celery.close()

@@ -133,9 +133,9 @@ async def _service(request: Request) -> str:
         async with request.form(max_files=0, max_fields=1) as form:
             name = form.get("name", "")
     except (MultiPartException, HTTPException) as error:
-        raise InvalidInputError({"form": "cannot be read"}) from error
+        raise InvalidInputError({"form": text.FORM_UNREADABLE}) from error
     if not isinstance(name, str) or not 0 < len(name) <= NAME_CHARS:
-        raise InvalidInputError({"name": "is missing"})
+        raise InvalidInputError({"name": text.FIELD_MISSING})
     return name
 
 

@@ -266,9 +266,9 @@ async def _form(request: Request) -> dict[str, str]:
     async for chunk in request.stream():
         body += chunk
         if len(body) > FORM_BYTES:
-            raise InvalidInputError({"form": "too long"})
+            raise InvalidInputError({"form": text.FORM_TOO_LONG})
     try:
         pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=32)
     except ValueError as error:
-        raise InvalidInputError({"form": "not a form"}) from error
+        raise InvalidInputError({"form": text.NOT_A_FORM}) from error
     return dict(pairs)

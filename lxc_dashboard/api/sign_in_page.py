@@ -74,7 +74,7 @@ def unavailable_page(cause: str, reference: str) -> Response:
 
 
 # Every PVE has these. Shown if the endpoint's own list cannot be read.
-DEFAULT_REALMS: Final = (Realm("pam", "Linux PAM", is_default=True), Realm("pve", "Proxmox VE authentication server"))
+DEFAULT_REALMS: Final = (Realm("pam", text.REALM_PAM, is_default=True), Realm("pve", text.REALM_PVE))
 
 
 @dataclass(frozen=True, slots=True)

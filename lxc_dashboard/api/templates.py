@@ -72,7 +72,7 @@ class Archives:
         rt, session = session_of(request)
         kind = request.query_params.get("kind", KINDS[0])
         if kind not in KINDS:
-            raise InvalidInputError({"kind": f"must be one of {', '.join(KINDS)}"})
+            raise InvalidInputError({"kind": text.ARCHIVE_KIND_UNKNOWN.format(kinds=", ".join(KINDS))})
         ids = [parse_id(value) for value in request.query_params.getlist("id")]
         async with self._gate:
             exported = await imports.export_templates(rt, session, ids, kind)
@@ -97,7 +97,7 @@ class Archives:
                     upload = _upload_of(form.get(FIELD))
                 report = await self._import(rt, session, upload)
         except (MultiPartException, HTTPException) as error:
-            raise InvalidInputError({FIELD: "must be a form with one file"}) from error
+            raise InvalidInputError({FIELD: text.ARCHIVE_FORM_INVALID}) from error
         except ClientDisconnect:
             return Response(status_code=400)
         refused = [{**refusal.to_json(), "why": text.with_remedy(refusal.why)} for refusal in report.refused]
@@ -110,9 +110,9 @@ class Archives:
 
 def _upload_of(value: Any) -> UploadFile:
     if not isinstance(value, UploadFile):
-        raise InvalidInputError({FIELD: "is missing"}, text.ARCHIVE_MISSING)
+        raise InvalidInputError({FIELD: text.FIELD_MISSING}, text.ARCHIVE_MISSING)
     if (value.size or 0) > MAX_ARCHIVE_BYTES:
-        raise InvalidInputError({FIELD: "is too large"}, ARCHIVE_TOO_LARGE)
+        raise InvalidInputError({FIELD: text.ARCHIVE_FIELD_TOO_LARGE}, ARCHIVE_TOO_LARGE)
     return value
 
 
@@ -141,7 +141,7 @@ async def _drain_and_refuse(request: Request) -> NoReturn:
         message = await request.receive()
         drained += len(message.get("body", b""))
         more = message.get("more_body", False)
-    raise InvalidInputError({FIELD: "is too large"}, ARCHIVE_TOO_LARGE)
+    raise InvalidInputError({FIELD: text.ARCHIVE_FIELD_TOO_LARGE}, ARCHIVE_TOO_LARGE)
 
 
 def _write_temporary(data: bytes) -> IO[bytes]:

@@ -21,6 +21,7 @@ from redis.backoff import NoBackoff
 
 from lxc_dashboard.bus import scripts
 from lxc_dashboard.errors import ServiceUnavailableError
+from lxc_dashboard.messages import Message, MessageCode
 
 T = TypeVar("T")
 
@@ -36,6 +37,11 @@ BEGINNING: Final = "0-0"
 _LOST = (exceptions.ConnectionError, exceptions.TimeoutError, TimeoutError, OSError)
 _REFUSING = (exceptions.OutOfMemoryError, exceptions.ReadOnlyError, exceptions.NoPermissionError)
 _NOT_WRITTEN: Final = "MISCONF"  # the disk is full: the library has no error class for it
+
+
+class BusCode(MessageCode):
+    SILENT = "bus.silent"
+    DISK = "bus.disk"
 
 
 class Bus:
@@ -271,7 +277,7 @@ async def _with_retries(call: Callable[[], Awaitable[T]], within_s: float) -> T:
         with attempt:
             async with asyncio.timeout(within_s):
                 return await call()
-    raise ServiceUnavailableError("Redis does not answer")
+    raise ServiceUnavailableError(Message.of(BusCode.SILENT))
 
 
 async def _translate_errors(call: Callable[[], Awaitable[T]], within_s: float | None) -> T:
@@ -279,11 +285,11 @@ async def _translate_errors(call: Callable[[], Awaitable[T]], within_s: float | 
         async with asyncio.timeout(within_s):
             return await call()
     except (*_LOST, *_REFUSING) as error:
-        raise ServiceUnavailableError("Redis does not answer", detail=f"{type(error).__name__}: {error}") from error
+        raise ServiceUnavailableError(Message.of(BusCode.SILENT), detail=f"{type(error).__name__}: {error}") from error
     except exceptions.ResponseError as error:
         if _NOT_WRITTEN not in str(error):
             raise
-        raise ServiceUnavailableError("Redis cannot write to its disk", detail=str(error)) from error
+        raise ServiceUnavailableError(Message.of(BusCode.DISK), detail=str(error)) from error
 
 
 def _ms(seconds: float) -> int:

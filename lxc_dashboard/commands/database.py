@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 
+from lxc_dashboard import text
 from lxc_dashboard.commands.terminal import err, out, run
 from lxc_dashboard.crypto import KEY_HEX_CHARS
 from lxc_dashboard.db import migrate as migrations
@@ -36,8 +37,8 @@ def rotate_key() -> None:
     report = run(_rotate(Settings.load()))
     out.print(f"Secrets encrypted with the current key: {report.rotated}")
     if report.unreadable:
-        for line in report.unreadable:
-            err.print(f"  {line}", markup=False)
+        for secret in report.unreadable:
+            err.print(f"  {text.in_words_of(secret)}", markup=False)
         raise CryptoError(
             f"Unreadable secrets: {len(report.unreadable)}. Their key is missing, or they were changed outside the product"
         )

@@ -28,7 +28,7 @@ def run(host: str) -> NoReturn:
 
 def build(environ: Mapping[str, str]) -> None:
     """Build the pages unless they are up to date. Raises ``FrontendError``."""
-    frontend.ensure_built(environ, say=err.print)
+    frontend.ensure_built(environ, lambda: err.print("Building the pages (once, 20 to 60 s)"))
 
 
 def main() -> None:

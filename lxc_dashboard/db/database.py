@@ -20,7 +20,6 @@ from lxc_dashboard.db.repositories.events import EventRepository
 from lxc_dashboard.db.repositories.job_lists import JobListRepository
 from lxc_dashboard.db.repositories.jobs import BatchRepository, JobRepository
 from lxc_dashboard.db.repositories.leases import LeaseRepository, SlotRepository
-from lxc_dashboard.db.repositories.monitor import MonitorRepository
 from lxc_dashboard.db.repositories.nodes import NodeRepository
 from lxc_dashboard.db.repositories.presets import PresetRepository
 from lxc_dashboard.db.repositories.sources import SourceRepository
@@ -95,10 +94,6 @@ class Transaction:
     @cached_property
     def batches(self) -> BatchRepository:
         return BatchRepository(self.session)
-
-    @cached_property
-    def monitor(self) -> MonitorRepository:
-        return MonitorRepository(self.session)
 
     @cached_property
     def presets(self) -> PresetRepository:

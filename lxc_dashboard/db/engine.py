@@ -12,8 +12,9 @@ from sqlalchemy.exc import ArgumentError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-from lxc_dashboard.db.errors import translate
+from lxc_dashboard.db.errors import DatabaseCode, translate
 from lxc_dashboard.errors import InvalidInputError
+from lxc_dashboard.messages import Message
 
 DRIVER: Final = "postgresql+psycopg"
 SCHEMES: Final = frozenset({"postgres", "postgresql", DRIVER})
@@ -37,13 +38,11 @@ def database_url(text: str) -> URL:
     try:
         url = make_url(text.strip())
     except (ArgumentError, ValueError) as error:
-        raise InvalidInputError(
-            {"DATABASE_URL": "is not a URL like postgresql://user:password@host:5432/name"}
-        ) from error
+        raise InvalidInputError({"DATABASE_URL": Message.of(DatabaseCode.BAD_URL)}) from error
     if url.drivername not in SCHEMES:
-        raise InvalidInputError({"DATABASE_URL": f"starts with {url.drivername}://, not with postgresql://"})
+        raise InvalidInputError({"DATABASE_URL": Message.of(DatabaseCode.BAD_SCHEME, scheme=url.drivername)})
     if not url.database:
-        raise InvalidInputError({"DATABASE_URL": "has no database name"})
+        raise InvalidInputError({"DATABASE_URL": Message.of(DatabaseCode.NO_NAME)})
     return url.set(drivername=DRIVER)
 
 

@@ -19,7 +19,7 @@ from lxc_dashboard.messages import Message, MessageCode
 
 
 class DatabaseCode(MessageCode):
-    """Of constraints, and of what else PostgreSQL refuses."""
+    """Of constraints, of what else PostgreSQL refuses, and of rows that are gone or in another state."""
 
     ENDPOINT_NAME = "database.endpoint_name"
     ENDPOINT_ADDRESS = "database.endpoint_address"
@@ -47,6 +47,38 @@ class DatabaseCode(MessageCode):
     UNMIGRATED = "database.unmigrated"
     NO_PRIVILEGES = "database.no_privileges"
     READ_ONLY = "database.read_only"
+    NOT_FITTING = "database.not_fitting"
+    NOT_ALLOWED = "database.not_allowed"
+
+    JOB_GONE = "job.gone"
+    JOB_GONE_OR_ENDED = "job.gone_or_ended"
+    BATCH_GONE = "batch.gone"
+    CONTAINER_GONE = "container.gone"
+    ENDPOINT_GONE = "endpoint.gone"
+    SOURCE_GONE = "source.gone"
+    TEMPLATE_GONE = "template.gone"
+    REVISION_GONE = "revision.gone"
+    REVISION_NO_FILE = "revision.no_file"
+    BUCKET_GONE = "bucket.gone"
+    DRAFT_GONE = "draft.gone"
+    PRESET_GONE = "preset.gone"
+
+    VMID_TAKEN = "database.vmid_taken"
+    VMID_CHANGED = "container.vmid_changed"
+    JOB_NOT_FAILED = "job.not_failed"
+    JOB_NOT_REPLACEABLE = "job.not_replaceable"
+    JOB_NOT_PAUSED = "job.not_paused"
+    JOB_ENDED = "job.ended"
+    ENDPOINT_USED = "endpoint.used"
+    ENDPOINT_USED_BY_MORE = "endpoint.used_by_more"
+    SOURCE_OF_OTHER_KIND = "source.of_other_kind"
+
+    BAD_URL = "database.bad_url"
+    BAD_SCHEME = "database.bad_scheme"
+    NO_NAME = "database.no_name"
+    NO_MIGRATIONS = "database.no_migrations"
+    NO_REVISION = "database.no_revision"
+    UNREADABLE_SECRET = "database.unreadable_secret"  # noqa: S105 a code
 
 
 # Of unique and referring constraints, and of the trigger, by name.
@@ -101,9 +133,8 @@ def _of_postgres(error: psycopg.Error, statement: str) -> DashboardError | None:
     if code in _ADVICE:
         return ServiceUnavailableError(Message.of(_ADVICE[code]), detail=_detail(error))
     if isinstance(error, psycopg.DataError):
-        return InvalidInputError(
-            {error.diag.column_name or "value": "does not fit"}, Message.of(DatabaseCode.INVALID_VALUE)
-        )
+        field = error.diag.column_name or "value"
+        return InvalidInputError({field: Message.of(DatabaseCode.NOT_FITTING)}, Message.of(DatabaseCode.INVALID_VALUE))
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return ServiceUnavailableError(Message.of(DatabaseCode.UNREACHABLE), detail=_detail(error))
     return None
@@ -125,7 +156,9 @@ def _of_integrity(error: psycopg.Error, statement: str) -> DashboardError:
             return ConflictError(Message.of(DatabaseCode.EXISTS, table=table), detail=name)
         case _:
             field = error.diag.column_name or name or "value"
-            return InvalidInputError({field: "is not allowed"}, Message.of(DatabaseCode.INVALID_VALUE))
+            return InvalidInputError(
+                {field: Message.of(DatabaseCode.NOT_ALLOWED)}, Message.of(DatabaseCode.INVALID_VALUE)
+            )
 
 
 def _detail(error: psycopg.Error) -> str:

@@ -18,8 +18,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from lxc_dashboard.db.engine import CONNECT_TIMEOUT_S, database_url
-from lxc_dashboard.db.errors import translate
+from lxc_dashboard.db.errors import DatabaseCode, translate
 from lxc_dashboard.errors import InvalidInputError, ServiceUnavailableError
+from lxc_dashboard.messages import Message
 
 log = structlog.get_logger(__name__)
 
@@ -38,14 +39,14 @@ def folder() -> Path:
     for place in (_PACKAGE / "migrations", _PACKAGE.parent / "alembic"):
         if (place / "env.py").is_file():
             return place
-    raise ServiceUnavailableError("The installation is incomplete: its migrations are missing", detail=str(_PACKAGE))
+    raise ServiceUnavailableError(Message.of(DatabaseCode.NO_MIGRATIONS), detail=str(_PACKAGE))
 
 
 def head() -> str:
     """Return the newest revision of this version. Raises ``ServiceUnavailableError`` without migrations."""
     newest = ScriptDirectory.from_config(_config()).get_current_head()
     if newest is None:
-        raise ServiceUnavailableError("The installation is incomplete: its migrations are missing")
+        raise ServiceUnavailableError(Message.of(DatabaseCode.NO_MIGRATIONS))
     return newest
 
 
@@ -89,7 +90,7 @@ def _migrating(url: str) -> Iterator[Config]:
         try:
             yield config
         except CommandError as error:
-            raise InvalidInputError({"revision": str(error)}, "This revision does not exist") from error
+            raise InvalidInputError({"revision": str(error)}, Message.of(DatabaseCode.NO_REVISION)) from error
 
 
 @contextmanager

@@ -12,8 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from lxc_dashboard.crypto import VERSION, Keyring
 from lxc_dashboard.db.database import DatabaseService
+from lxc_dashboard.db.errors import DatabaseCode
 from lxc_dashboard.db.models import Table as Base
 from lxc_dashboard.errors import CryptoError
+from lxc_dashboard.messages import Message
 
 BATCH_ROWS: Final = 200
 SUFFIX: Final = "_enc"
@@ -21,17 +23,17 @@ SUFFIX: Final = "_enc"
 
 @dataclass(frozen=True, slots=True)
 class RotationReport:
-    """The number of encrypted secrets, and the unreadable ones: ``table.column row: reason``."""
+    """The number of encrypted secrets, and the unreadable ones."""
 
     rotated: int
-    unreadable: tuple[str, ...]
+    unreadable: tuple[Message, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
     last_row: UUID | None
     rotated: int
-    unreadable: tuple[str, ...]
+    unreadable: tuple[Message, ...]
 
 
 async def rotate_secrets(database: DatabaseService, keyring: Keyring) -> RotationReport:
@@ -39,7 +41,7 @@ async def rotate_secrets(database: DatabaseService, keyring: Keyring) -> Rotatio
 
     Leaves and reports unreadable secrets. Raises ``ServiceUnavailableError``.
     """
-    rotated, unreadable = 0, list[str]()
+    rotated, unreadable = 0, list[Message]()
     for table, column in encrypted_columns():
         after: UUID | None = UUID(int=0)
         while after is not None:
@@ -75,7 +77,8 @@ async def _rotate_batch(session: AsyncSession, keyring: Keyring, table: Table, c
         try:
             rotated = keyring.rotate(token, table=sealed_as(table), column=column, row=row)
         except CryptoError as error:
-            unreadable.append(f"{table.name}.{column} {row}: {error.user_message}")
+            named = f"{table.name}.{column} {row}"
+            unreadable.append(Message.of(DatabaseCode.UNREADABLE_SECRET, secret=named, reason=error.reason))
         else:
             await session.execute(update(table).where(row_id == row).values({column: rotated}))
     return _Batch(rows[-1][0] if rows else None, len(rows) - len(unreadable), tuple(unreadable))

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from lxc_dashboard.db.errors import DatabaseCode
 from lxc_dashboard.errors import NotFoundError
+from lxc_dashboard.messages import Message
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import DatabaseService
@@ -67,7 +69,7 @@ class Standings:
             return
         for answer, job_id in batch.items():
             if job_id not in standings:
-                _fail(answer, NotFoundError("This job does not exist or was removed"))
+                _fail(answer, NotFoundError(Message.of(DatabaseCode.JOB_GONE)))
             elif not answer.done():
                 answer.set_result(standings[job_id])
 

@@ -28,8 +28,10 @@ from wsproto.events import (
 )
 
 from lxc_dashboard.errors import ApiError, UnreachableError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.proxmox import errors
 from lxc_dashboard.proxmox.auth import TicketAuth
+from lxc_dashboard.proxmox.codes import ProxmoxCode
 from lxc_dashboard.proxmox.endpoint import check_pin, ssl_context
 
 if TYPE_CHECKING:
@@ -95,15 +97,13 @@ class ConsoleSocket:
         if isinstance(answer, RejectConnection):
             raise await self._refusal(answer, parts.path)
         if not isinstance(answer, AcceptConnection):
-            raise UnreachableError(
-                "PVE closed the console before it opened. Connect again in a moment", node=self._where
-            )
+            raise UnreachableError(Message.of(ProxmoxCode.CONSOLE_CLOSED), node=self._where)
         await self._send(BytesMessage(f"{terminal.user}:{terminal.ticket}\n".encode()))
         greeting = await self.read()
         while len(greeting) < len(GREETING) and GREETING.startswith(greeting) and (more := await self.read()):
             greeting += more
         if not greeting.startswith(GREETING):
-            raise ApiError(401, "PVE refused this user's sign-in to the console", node=self._where)
+            raise ApiError(401, Message.of(ProxmoxCode.CONSOLE_REFUSED), node=self._where)
         if rest := greeting.removeprefix(GREETING):
             self._events.insert(0, BytesMessage(rest))
 
@@ -165,7 +165,7 @@ async def open_console(client: ProxmoxClient, node: str, vmid: int) -> AsyncIter
     ``TlsError``.
     """
     if not isinstance(client.auth, TicketAuth):
-        raise ApiError(403, "PVE opens a console only for a signed-in user, not for an API token", node=node)
+        raise ApiError(403, Message.of(ProxmoxCode.CONSOLE_BY_TOKEN), node=node)
     terminal = await client.lxc.termproxy(node, vmid)
     terminal = structs.replace(terminal, user=terminal.user or client.auth.userid)
     address = client.lxc.websocket_url(node, vmid, terminal)

@@ -12,7 +12,7 @@ import functools
 import json
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
 
 import msgspec
 import structlog
@@ -77,6 +77,12 @@ def plain(kind: type[T]) -> Shape[T]:
     return Shape(decode)
 
 
+def exact(kind: Any) -> Shape[Any]:
+    """Expect what msgspec decodes. Converts nothing."""
+    decoder = _envelope(kind)
+    return Shape(lambda body: decoder.decode(body).data)
+
+
 def whole(kind: type[S]) -> Shape[S]:
     """Expect an object that is the whole body, not only its ``data``: for calls that need ``total``."""
     fast = msgspec.json.Decoder(kind, strict=False)
@@ -131,7 +137,7 @@ NOTHING: Shape[None] = Shape(_nothing)
 def convert(found: Any, kind: type[S]) -> S:
     """Convert a mapping with wrong types to ``kind``. Raises ``msgspec.ValidationError``."""
     if not isinstance(found, Mapping):
-        raise msgspec.ValidationError(f"Expected `{kind.__name__}`, got `{type(found).__name__}`")
+        return msgspec.convert(found, kind, strict=False)  # raises
     fitting: dict[str, Any] = {}
     for name, as_python, annotation in _fields(kind):
         if name in found:
@@ -169,20 +175,28 @@ def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, str, Any], ...]:
 def _value(found: Any, annotation: Any) -> Any:
     try:
         return msgspec.convert(found, annotation, strict=False)
-    except msgspec.ValidationError:
-        types = get_args(annotation) or (annotation,)
-        origin = get_origin(annotation)
-        if origin is list:
-            return _list(found, types[0])
-        if origin is dict:
-            return _dict(found, types[1])
-        kind = next(t for t in types if t is not type(None))
-        return _scalar(found, getattr(kind, "__origin__", kind))  # a ``Figure`` is an annotated float
+    except msgspec.ValidationError as error:
+        try:
+            return _fitted(found, annotation)
+        except (TypeError, ValueError, OverflowError):
+            raise error from None  # it names both types
+
+
+def _fitted(found: Any, annotation: Any) -> Any:
+    """Raises ``TypeError``, ``ValueError`` or ``OverflowError`` where ``found`` cannot be converted."""
+    types = get_args(annotation) or (annotation,)
+    origin = get_origin(annotation)
+    if origin is list:
+        return _list(found, types[0])
+    if origin is dict:
+        return _dict(found, types[1])
+    kind = next(t for t in types if t is not type(None))
+    return _scalar(found, getattr(kind, "__origin__", kind))  # a ``Figure`` is an annotated float
 
 
 def _list(found: Any, kind: Any) -> list[Any]:
     if not isinstance(found, list):
-        raise msgspec.ValidationError(f"Expected `list`, got `{type(found).__name__}`")
+        raise TypeError
     values = []
     for item in found:
         try:
@@ -194,7 +208,7 @@ def _list(found: Any, kind: Any) -> list[Any]:
 
 def _dict(found: Any, kind: Any) -> dict[str, Any]:
     if not isinstance(found, Mapping):
-        raise msgspec.ValidationError(f"Expected `dict`, got `{type(found).__name__}`")
+        raise TypeError
     return {str(key): _value(value, kind) for key, value in found.items() if value is not None}
 
 
@@ -208,23 +222,20 @@ def _scalar(found: Any, kind: Any) -> Any:
             return _flag(found)
         if kind in (int, float):
             return _number(found, kind)
-    raise msgspec.ValidationError(f"Expected `{kind}`, got `{type(found).__name__}`")
+    raise TypeError
 
 
 def _number(found: str | float, kind: type[float]) -> float:
-    try:
-        number = kind(float(found))
-    except (ValueError, OverflowError) as error:
-        raise msgspec.ValidationError(f"Expected `{kind.__name__}`, got {found!r}") from error
+    number = kind(float(found))
     if not math.isfinite(number):
-        raise msgspec.ValidationError(f"Expected a finite number, got {found!r}")
+        raise ValueError
     return number
 
 
 def _flag(found: str | float) -> bool:
     word = found.strip().lower() if isinstance(found, str) else ""
     if isinstance(found, str) and word not in _TRUE | _FALSE:
-        raise msgspec.ValidationError(f"Expected `bool`, got {found!r}")
+        raise ValueError
     return word in _TRUE if isinstance(found, str) else bool(found)
 
 
@@ -232,19 +243,12 @@ TEXT: Shape[str] = plain(str)
 MAYBE_TEXT: Shape[str | None] = plain(str | None)  # type: ignore[arg-type] # a union is no type to mypy
 
 
-def _upid(body: bytes) -> str:
-    text = MAYBE_TEXT.decode(body)
-    if not text or not text.startswith("UPID:"):
-        raise msgspec.ValidationError(f"Expected the UPID of a task, got {text!r}")
-    return text
-
-
 def _maybe_upid(body: bytes) -> str | None:
     text = MAYBE_TEXT.decode(body)
     return text if text and text.startswith("UPID:") else None
 
 
-UPID: Shape[str] = Shape(_upid)
+UPID: Shape[str] = exact(Annotated[str, msgspec.Meta(pattern="^UPID:")])
 """A call that starts a task: its UPID."""
 
 MAYBE_UPID: Shape[str | None] = Shape(_maybe_upid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import re
 import ssl
 from dataclasses import dataclass, field
 
@@ -12,12 +13,14 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from lxc_dashboard.errors import InvalidInputError, TlsError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.proxmox import errors
+from lxc_dashboard.proxmox.codes import ProxmoxCode
 
 DEFAULT_PORT = 8006
 FINGERPRINT_HEX_LENGTH = 64
 CERTIFICATE_TIMEOUT_S = 5.0
-PVE_AUTHORITY = "PVE Cluster Manager CA"
+PVE_AUTHORITY = re.compile(r"PVE Cluster Manager CA")  # the organization of each CA that PVE makes
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ def normal_fingerprint(text: str) -> str:
     """Return ``AB:CD:...`` in upper case for any notation of a SHA-256. Raises ``InvalidInputError``."""
     digits = text.replace(":", "").replace(" ", "").strip().upper()
     if len(digits) != FINGERPRINT_HEX_LENGTH or set(digits) - set("0123456789ABCDEF"):
-        raise InvalidInputError({"fingerprint": "a SHA-256 fingerprint is 64 hexadecimal digits"})
+        raise InvalidInputError({"fingerprint": Message.of(ProxmoxCode.BAD_FINGERPRINT)})
     return ":".join(digits[i : i + 2] for i in range(0, FINGERPRINT_HEX_LENGTH, 2))
 
 
@@ -72,7 +75,7 @@ def ssl_context(endpoint: Endpoint) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cadata=endpoint.ca_pem)
     except (ssl.SSLError, ValueError) as error:
-        raise TlsError("PVE's CA certificate is invalid", node=endpoint.authority, detail=str(error)) from error
+        raise TlsError(Message.of(ProxmoxCode.BAD_CA), node=endpoint.authority, detail=str(error)) from error
     # Python 3.13 requires extensions that PVE's own CA does not have.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if endpoint.ca_pem is not None:  # ``ca_pem`` may be the node's own certificate, signed by another CA
@@ -87,7 +90,7 @@ def check_pin(endpoint: Endpoint, certificate_der: bytes | None) -> None:
     found = fingerprint_of(certificate_der or b"")
     if not hmac.compare_digest(found, endpoint.fingerprint):
         raise TlsError(
-            "PVE's TLS certificate does not have the pinned fingerprint",
+            Message.of(ProxmoxCode.OTHER_FINGERPRINT),
             node=endpoint.authority,
             detail=f"expected {endpoint.fingerprint}, found {found}",
         )
@@ -110,8 +113,8 @@ async def peer_authority(host: str, port: int = DEFAULT_PORT) -> str:
         issuer = x509.load_der_x509_certificate(await _peer_certificate(host, port)).issuer
     except ValueError:
         return ""
-    organizations = {attribute.value for attribute in issuer.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)}
-    return issuer.rfc4514_string() if PVE_AUTHORITY in organizations else ""
+    organizations = (str(attribute.value) for attribute in issuer.get_attributes_for_oid(NameOID.ORGANIZATION_NAME))
+    return issuer.rfc4514_string() if any(map(PVE_AUTHORITY.fullmatch, organizations)) else ""
 
 
 async def _peer_certificate(host: str, port: int) -> bytes:

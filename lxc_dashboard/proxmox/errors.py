@@ -14,11 +14,14 @@ import msgspec
 from lxc_dashboard.errors import (
     ApiError,
     DashboardError,
+    ErrorCode,
     PrivilegeError,
     SessionExpiredError,
     TlsError,
     UnreachableError,
 )
+from lxc_dashboard.messages import Message
+from lxc_dashboard.proxmox.codes import ProxmoxCode
 
 BODY_EXCERPT_CHARS = 500
 MESSAGE_CHARS = 4_000
@@ -28,16 +31,14 @@ FORBIDDEN = 403
 UNREACHABLE_STATUSES = frozenset({408, 429, *range(502, 505), *range(520, 525), *range(595, 600)})
 SERVER_ERROR = 500
 # PVE refuses every call with this reason phrase while pmxcfs restarts.
-WITHOUT_FILESYSTEM = "RPCEnvironment init request failed"
-BUSY = "PVE is too busy to answer"
-FILESYSTEM_DOWN = "The cluster filesystem of PVE does not answer"
+_WITHOUT_FILESYSTEM = re.compile(r"RPCEnvironment init request failed")
 
 _PRIVILEGE = re.compile(
     r"\((?P<path>/[^,\s]*), *(?P<privileges>[A-Z][A-Za-z]*\.[A-Za-z.]+(?:[|, ]+[A-Z][A-Za-z]*\.[A-Za-z.]+)*)"
     r"(?: (?P<purpose>[^)]*))?\)"
 )
 # PVE's message where it names no privilege.
-_BARE_REFUSAL = "Permission check failed"
+_BARE_REFUSAL = re.compile(r"Permission check failed")
 _NODE_IN_PATH = re.compile(r"^/nodes/([^/?]+)")
 # How PVE ends a call that waited too long for a lock, a storage or a daemon. A GET may be retried.
 _TIMEOUT = re.compile(r"\b(?:got (?:lock request )?timeout|timed out)\b", re.IGNORECASE)
@@ -48,7 +49,7 @@ _PASSING = re.compile(
     re.IGNORECASE,
 )
 # PVE refuses this before it does anything, so a write may be retried: quorum returns after a restart.
-_NO_QUORUM = "cluster not ready - no quorum"
+_NO_QUORUM = re.compile(r"cluster not ready - no quorum")
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -64,25 +65,26 @@ def from_response(
         return SessionExpiredError(detail=reason)
     if status in UNREACHABLE_STATUSES:
         return _unreachable_behind(status, reason, node=node, path=path)
-    if status == SERVER_ERROR and reason.startswith(WITHOUT_FILESYSTEM):
-        return UnreachableError(FILESYSTEM_DOWN, node=node, path=path, detail=f"{node} {path}: {status} {reason}")
+    if status == SERVER_ERROR and _WITHOUT_FILESYSTEM.match(reason):
+        down = Message.of(ProxmoxCode.FILESYSTEM_DOWN)
+        return UnreachableError(down, node=node, path=path, detail=f"{node} {path}: {status} {reason}")
     answer = _json_object(body)
     message = _message(answer, reason, body)
     if status == FORBIDDEN:
         return _privilege_error(message)
-    passing = _passing(message, reading=reading) if status == SERVER_ERROR else ""
-    if passing:
+    passing = _passing(message, reading=reading) if status == SERVER_ERROR else None
+    if passing is not None:
         return UnreachableError(passing, node=node, path=path, detail=f"{node} {path}: {status} {message}")
     return ApiError(status, message, fields=_fields(answer), node=node, path=path)
 
 
-def _passing(message: str, *, reading: bool) -> str:
-    """Return the message for a 500 that may be retried, empty for any other."""
+def _passing(message: str, *, reading: bool) -> Message | None:
+    """Return the reason of a 500 that may be retried, None for any other."""
     if reading and _TIMEOUT.search(message):
-        return BUSY
-    if message.startswith(_NO_QUORUM) or (reading and _PASSING.search(message)):
-        return f"PVE: {' '.join(message.split())}"
-    return ""
+        return Message.of(ProxmoxCode.BUSY)
+    if _NO_QUORUM.match(message) or (reading and _PASSING.search(message)):
+        return Message.of(ProxmoxCode.FOR_NOW, said=" ".join(message.split()))
+    return None
 
 
 def from_transport(error: BaseException, node: str, path: str = "") -> UnreachableError | TlsError:
@@ -91,16 +93,17 @@ def from_transport(error: BaseException, node: str, path: str = "") -> Unreachab
     if isinstance(tls, ssl.SSLCertVerificationError):
         return TlsError(node=node, path=path, detail=tls.verify_message)
     if tls is not None:
-        return TlsError("The TLS handshake with PVE failed", node=node, path=path, detail=str(tls))
+        return TlsError(Message.of(ProxmoxCode.TLS_HANDSHAKE), node=node, path=path, detail=str(tls))
     cause = str(error) or type(error).__name__
-    if isinstance(error, TimeoutError | httpx.TimeoutException | httpcore.TimeoutException):
-        return UnreachableError("PVE does not answer in time", node=node, path=path, detail=f"{node} {path}: {cause}")
-    return UnreachableError(node=node, path=path, detail=f"{node} {path}: {cause}")
+    slow = isinstance(error, TimeoutError | httpx.TimeoutException | httpcore.TimeoutException)
+    reason = Message.of(ProxmoxCode.TIMEOUT if slow else ErrorCode.UNREACHABLE)
+    return UnreachableError(reason, node=node, path=path, detail=f"{node} {path}: {cause}")
 
 
 def unexpected_answer(problem: Exception, *, status: int, node: str, path: str) -> ApiError:
     """Return the error for a successful answer with a body that the call does not expect."""
-    return ApiError(status, f"Unexpected answer from PVE: {problem}", node=node, path=path)
+    reason = Message.of(ProxmoxCode.UNEXPECTED_ANSWER, problem=str(problem))
+    return ApiError(status, reason, node=node, path=path)
 
 
 def _unreachable_behind(status: int, reason: str, *, node: str, path: str) -> UnreachableError:
@@ -108,14 +111,15 @@ def _unreachable_behind(status: int, reason: str, *, node: str, path: str) -> Un
     detail = f"{node} {path}: {status} {reason}"
     if peer is None:
         return UnreachableError(node=node, path=path, detail=detail)
-    return UnreachableError(f"Node {unquote(peer[1])} does not answer", node=node, path=path, detail=detail)
+    silent = Message.of(ProxmoxCode.NODE_SILENT, node=unquote(peer[1]))
+    return UnreachableError(silent, node=node, path=path, detail=detail)
 
 
 def _privilege_error(message: str) -> PrivilegeError:
     match = _PRIVILEGE.search(message)
     if match is None:
         sentence = " ".join(message.split())
-        return PrivilegeError("", "", message, pve_message="" if sentence == _BARE_REFUSAL else sentence)
+        return PrivilegeError("", "", message, pve_message="" if _BARE_REFUSAL.fullmatch(sentence) else sentence)
     privileges = re.split(r"[|, ]+", match["privileges"])
     return PrivilegeError(" or ".join(privileges), match["path"], message, purpose=match["purpose"] or "")
 

@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from lxc_dashboard.errors import ServiceUnavailableError
+from lxc_dashboard.errors import ErrorCode, ServiceUnavailableError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.monitor.feed import FeedHub
 from lxc_dashboard.state.jobs.hubs import JobsHub, Pushes, PushTick, RunningHub, sid_of, status_of
 from lxc_dashboard.state.socket.messages import CheckedNamespace
 from lxc_dashboard.state.socket.sockets import Sockets, UnsentQueue
 from lxc_dashboard.state.socket.tabs import Seats, Tabs
+from lxc_dashboard.text import with_remedy
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -123,7 +125,7 @@ class WebProcess:
             if self._running_now is not None:
                 await self._running_now.on_patch(key, patch)
 
-        self._hub = FeedHub(self.runtime, on_patch, lambda viewer: self.sockets.is_there(sid_of(viewer)))
+        self._hub = FeedHub(self.runtime, on_patch, lambda viewer: self.sockets.is_there(sid_of(viewer)), feed_error)
         running = asyncio.create_task(self._hub.run(), name="feeds")
         try:
             yield
@@ -144,9 +146,14 @@ class WebProcess:
                 self._runtime = self._seats = None
 
 
+def feed_error(error: Mapping[str, Any] | Message | str) -> str:
+    """Why PVE does not answer, without a last full stop. A string is of a process of an older version."""
+    return (error if isinstance(error, str) else with_remedy(error)).rstrip(".")
+
+
 def _opened(part: T | None) -> T:
     if part is None:
-        raise ServiceUnavailableError("The dashboard is starting")
+        raise ServiceUnavailableError(Message.of(ErrorCode.STARTING))
     return part
 
 

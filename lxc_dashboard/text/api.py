@@ -122,6 +122,10 @@ API_FIELDS: Final[Mapping[str, str]] = {
     "scripts": "Names of the template's scripts to run, in this order. Default: the template's order",
 }
 
+FIELD_MISSING: Final = "is missing"
+FORM_UNREADABLE: Final = "cannot be read"
+FORM_TOO_LONG: Final = "too long"
+NOT_A_FORM: Final = "not a form"
 API_BODY_TOO_LARGE: Final = "The body is larger than {mib} MiB"
 API_NOT_JSON: Final = "Send application/json"
 API_NOT_AN_OBJECT: Final = "The body must be a JSON object"

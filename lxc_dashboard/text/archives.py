@@ -8,6 +8,9 @@ from lxc_dashboard.text.common import CANCEL, CLOSE, REFERENCE_LABEL
 
 ARCHIVE_NOT_KEPT: Final = "The server has no disk space for the archive"
 ARCHIVE_TOO_LARGE: Final = "An archive is at most {mib} MiB. Import fewer templates at once"
+ARCHIVE_KIND_UNKNOWN: Final = "must be one of {kinds}"
+ARCHIVE_FORM_INVALID: Final = "must be a form with one file"
+ARCHIVE_FIELD_TOO_LARGE: Final = "is too large"
 ARCHIVE_MISSING: Final = "Choose an archive first"
 IMPORT_TEMPLATES: Final = "Import"
 EXPORT_TEMPLATES: Final = "Export"

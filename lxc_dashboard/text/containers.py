@@ -7,6 +7,7 @@ from typing import Final
 from lxc_dashboard.text.common import CANCEL, FAILED_TITLE, MISSING_PRIVILEGE, REMEDY_RETRY, REMEDY_UNREACHABLE, RETRY
 
 # For each page that shows the feed
+ACT_UNKNOWN: Final = "{act} is not something to do to a container"
 FEED_WORDS: Final = {
     "retry": RETRY,
     "failed": FAILED_TITLE,

@@ -43,4 +43,6 @@ NEEDS_TLS: Final = (
 USER_MISSING: Final = "Enter the user name"
 PASSWORD_MISSING: Final = "Enter the password"  # noqa: S105 a message
 CODE_MISSING: Final = "Enter the code"
+REALM_PAM: Final = "Linux PAM"
+REALM_PVE: Final = "Proxmox VE authentication server"
 ENDPOINT_UNKNOWN: Final = "This endpoint is not registered"

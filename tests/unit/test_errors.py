@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lxc_dashboard.errors import ErrorCode, InvalidInputError
+from lxc_dashboard.errors import ApiError, ErrorCode, InvalidInputError
 from lxc_dashboard.messages import Message
 
 
@@ -12,3 +12,9 @@ def test_an_invalid_field_keeps_its_code_and_shows_its_words() -> None:
     assert error.reasons == {"name": reason, "cores": Message(text="must be positive")}
     assert error.fields == {"name": "The session has ended. Sign in again", "cores": "must be positive"}
     assert error.detail == "name: The session has ended. Sign in again; cores: must be positive"
+
+
+def test_a_refusal_of_pve_keeps_its_words_apart_from_reasons_of_our_own() -> None:
+    assert ApiError(500, "CT is locked").message == "CT is locked"
+    own = ApiError(501, Message.of(ErrorCode.TASK_CANCELLED), path="/version")
+    assert (own.message, own.reason.code) == ("", ErrorCode.TASK_CANCELLED.value)

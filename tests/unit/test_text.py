@@ -10,7 +10,7 @@ import lxc_dashboard
 from lxc_dashboard import text
 
 PRODUCT = Path(lxc_dashboard.__file__).parent
-PARTS = [part for part in (PRODUCT / "text").rglob("*.py") if part != PRODUCT / "text" / "__init__.py"]
+PARTS = [part for part in (PRODUCT / "text").glob("*.py") if part.name != "__init__.py"]
 
 
 def defined(part: Path) -> list[str]:

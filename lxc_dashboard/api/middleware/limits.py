@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from starlette.types import Message, Receive, Send
+from starlette.types import Message as AsgiMessage
+from starlette.types import Receive, Send
 
 from lxc_dashboard import routes
-from lxc_dashboard.errors import TooManyAtOnceError
+from lxc_dashboard.errors import ErrorCode, TooManyAtOnceError
+from lxc_dashboard.messages import Message
 
 if TYPE_CHECKING:
     from lxc_dashboard.services.auth.model import Session
@@ -92,7 +94,7 @@ def limit_rate(
     binary messages in memory without a bound.
     """
 
-    async def receive_at_rate() -> Message:
+    async def receive_at_rate() -> AsgiMessage:
         try:
             async with asyncio.timeout(None if binary else silent_s):
                 message = await receive()
@@ -121,10 +123,10 @@ def limit_unread(receive: Receive, send: Send, *, within_s: float = UNREAD_S) ->
     is_stalled = False
     receiving: asyncio.Timeout | None = None
 
-    async def send_in_time(message: Message) -> None:
+    async def send_in_time(message: AsgiMessage) -> None:
         nonlocal is_stalled
         if is_stalled:
-            raise OSError("the browser does not read")
+            raise BrokenPipeError
         try:
             async with asyncio.timeout(within_s):
                 await send(message)
@@ -132,9 +134,9 @@ def limit_unread(receive: Receive, send: Send, *, within_s: float = UNREAD_S) ->
             is_stalled = True
             if receiving is not None:
                 receiving.reschedule(asyncio.get_running_loop().time())
-            raise OSError("the browser does not read") from None
+            raise BrokenPipeError from None
 
-    async def receive_until_stalled() -> Message:
+    async def receive_until_stalled() -> AsgiMessage:
         nonlocal receiving
         if is_stalled:
             return _disconnect(GOING_AWAY)
@@ -149,7 +151,7 @@ def limit_unread(receive: Receive, send: Send, *, within_s: float = UNREAD_S) ->
     return receive_until_stalled, send_in_time
 
 
-def _disconnect(code: int) -> Message:
+def _disconnect(code: int) -> AsgiMessage:
     return {"type": "websocket.disconnect", "code": code}
 
 
@@ -158,7 +160,7 @@ def limit_body_time(receive: Receive, *, silent_s: float = SILENT_BODY_S, whole_
     until = None if whole_s is None else time.monotonic() + whole_s
     is_complete = False
 
-    async def receive_in_time() -> Message:
+    async def receive_in_time() -> AsgiMessage:
         nonlocal is_complete
         if is_complete:
             return await receive()
@@ -200,13 +202,11 @@ class _Slots:
 
 
 class Limit:
-    """At most ``most`` holders a caller; ``waiting`` more wait for up to ``within_s``.
+    """At most ``most`` holders a caller; ``waiting`` more wait for up to ``within_s``. ``code`` is of its error."""
 
-    ``what`` names the limited thing in the error's sentence.
-    """
-
-    def __init__(self, what: str, most: int, *, waiting: int = 0, within_s: float | None = None) -> None:
-        self._what, self._most, self._waiting, self._within_s = what, most, waiting, within_s
+    def __init__(self, most: int, *, code: ErrorCode, waiting: int = 0, within_s: float | None = None) -> None:
+        self._most, self._waiting, self._within_s = most, waiting, within_s
+        self.code = code
         self._slots: dict[Hashable, _Slots] = {}
 
     @asynccontextmanager
@@ -214,7 +214,7 @@ class Limit:
         """Raises ``TooManyAtOnceError``."""
         slots = self._slots.setdefault(caller, _Slots(asyncio.Semaphore(self._most)))
         if slots.users >= self._most + self._waiting:
-            raise TooManyAtOnceError(self._what, self._most)
+            raise TooManyAtOnceError(Message.of(self.code, most=self._most))
         slots.users += 1
         try:
             await self._wait(slots.free)
@@ -232,19 +232,25 @@ class Limit:
             async with asyncio.timeout(self._within_s):
                 await free.acquire()
         except TimeoutError:
-            raise TooManyAtOnceError(self._what, self._most) from None
+            raise TooManyAtOnceError(Message.of(self.code, most=self._most)) from None
 
 
 class Limits:
     """All limits of one process."""
 
     def __init__(self) -> None:
-        self._streams = Limit("open logs", STREAMS)
-        self._exports = Limit("exports under way", EXPORTS, waiting=EXPORTS_WAITING, within_s=WAIT_AT_MOST_S)
-        self._uploads = Limit("uploads under way", UPLOADS, waiting=UPLOADS_WAITING, within_s=WAIT_AT_MOST_S)
-        self._requests = Limit("requests under way", REQUESTS, waiting=REQUESTS_WAITING, within_s=WAIT_AT_MOST_S)
-        self._sockets = Limit("open tabs and consoles", SOCKETS)
-        self._user_sockets = Limit("open tabs and consoles in all your sessions", SOCKETS_PER_USER)
+        self._streams = Limit(STREAMS, code=ErrorCode.TOO_MANY_LOGS)
+        self._exports = Limit(
+            EXPORTS, code=ErrorCode.TOO_MANY_EXPORTS, waiting=EXPORTS_WAITING, within_s=WAIT_AT_MOST_S
+        )
+        self._uploads = Limit(
+            UPLOADS, code=ErrorCode.TOO_MANY_UPLOADS, waiting=UPLOADS_WAITING, within_s=WAIT_AT_MOST_S
+        )
+        self._requests = Limit(
+            REQUESTS, code=ErrorCode.TOO_MANY_REQUESTS, waiting=REQUESTS_WAITING, within_s=WAIT_AT_MOST_S
+        )
+        self._sockets = Limit(SOCKETS, code=ErrorCode.TOO_MANY_SOCKETS)
+        self._user_sockets = Limit(SOCKETS_PER_USER, code=ErrorCode.TOO_MANY_USER_SOCKETS)
 
     def request(self, path: str, caller: UUID | None) -> AbstractAsyncContextManager[None]:
         """Hold what the request at ``path`` needs until its response ends. Entering raises ``TooManyAtOnceError``."""

@@ -10,10 +10,10 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from lxc_dashboard.db.errors import DatabaseCode
 from lxc_dashboard.db.models import Package, PackageBucket, Template, TemplateRevision, TemplateSource
 from lxc_dashboard.errors import NotFoundError
-
-GONE = "This package bucket does not exist or was removed"
+from lxc_dashboard.messages import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class BucketRepository:
         """Return a shared bucket. Raises ``NotFoundError``, also for a revision's own bucket."""
         row = await self._session.scalar(select(PackageBucket).where(_SHARED, col(PackageBucket.id) == bucket_id))
         if row is None:
-            raise NotFoundError(GONE)
+            raise NotFoundError(Message.of(DatabaseCode.BUCKET_GONE))
         return BucketRows(row, (await self._packages([bucket_id]))[bucket_id])
 
     async def named(self, name: str, manager: str) -> PackageBucket | None:
@@ -65,7 +65,7 @@ class BucketRepository:
         query = select(PackageBucket).where(_SHARED, col(PackageBucket.id) == bucket_id).with_for_update()
         row = await self._session.scalar(query, execution_options={"populate_existing": True})
         if row is None:
-            raise NotFoundError(GONE)
+            raise NotFoundError(Message.of(DatabaseCode.BUCKET_GONE))
         return BucketRows(row, (await self._packages([bucket_id]))[bucket_id])
 
     async def hold(self, bucket_ids: Collection[UUID]) -> dict[UUID, BucketRows]:
@@ -98,7 +98,7 @@ class BucketRepository:
             delete(PackageBucket).where(_SHARED, col(PackageBucket.id) == bucket_id).returning(col(PackageBucket.id))
         )
         if await self._session.scalar(deletion) is None:
-            raise NotFoundError(GONE)
+            raise NotFoundError(Message.of(DatabaseCode.BUCKET_GONE))
 
     async def uses(self, bucket_id: UUID | None = None, *, lock: bool = False) -> Sequence[UseRow]:
         """Return the templates whose current revisions refer to the bucket, or to any bucket, by name.

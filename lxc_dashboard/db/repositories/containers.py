@@ -1,25 +1,51 @@
-"""Guests that the product made or adopted, and what happened to them."""
+"""Guests that the product made or adopted, what happened to them, and what lists show of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Select, Subquery, Uuid, and_, false, func, or_, select, update
+from sqlalchemy.dialects.postgresql import array, distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from lxc_dashboard.crypto import Keyring, SealedColumn
-from lxc_dashboard.db.models import Container, ContainerEvent, Job, JobState, Lifecycle, now
+from lxc_dashboard.db.errors import DatabaseCode
+from lxc_dashboard.db.models import Container, ContainerEvent, Job, JobState, Lifecycle, Template, TemplateRevision, now
 from lxc_dashboard.db.repositories.leases import is_creation
 from lxc_dashboard.db.storable import storable, storable_text
 from lxc_dashboard.errors import ConflictError, NotFoundError
+from lxc_dashboard.messages import Message
 
 Credentials = dict[str, dict[str, str]]
 GIVEN: Final = "given"  # what a spec's ``password_mode`` says of a password that its user thought of
+MADE: Final = ["create.container"]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownGuest:
+    """``job_id`` is the latest of its ``creations``, which ended at ``ended_at``. ``was_made``: it made the
+    container.
+    """
+
+    container_id: UUID
+    vmid: int
+    lifecycle: str
+    address: str
+    template: str
+    revision: int
+    job_id: UUID | None
+    creations: frozenset[UUID] = frozenset()
+    was_made: bool = False
+    ended_at: datetime | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.ended_at is not None
 
 
 class ContainerRepository:
@@ -46,20 +72,28 @@ class ContainerRepository:
         )
         row = await self._session.scalar(stored)
         if row is None:
-            raise ConflictError(f"The vmid {container.vmid} is taken on this endpoint")
+            raise ConflictError(Message.of(DatabaseCode.VMID_TAKEN, vmid=container.vmid))
         return row
 
     async def get(self, container_id: UUID) -> Container:
         """One that exists or existed. Raises ``NotFoundError``."""
         container = await self._session.get(Container, container_id)
         if container is None:
-            raise NotFoundError("This container is unknown or was removed")
+            raise NotFoundError(Message.of(DatabaseCode.CONTAINER_GONE))
         return container
 
     async def by_vmid(self, endpoint_id: UUID, vmid: int) -> Container | None:
         """The one that has this vmid now."""
         existing = (col(Container.endpoint_id) == endpoint_id, col(Container.deleted_at).is_(None))
         return await self._session.scalar(select(Container).where(*existing, col(Container.vmid) == vmid))
+
+    async def known(self, endpoint_id: UUID, container_ids: Collection[UUID] | None = None) -> list[KnownGuest]:
+        """Return the endpoint's existing containers, or those of ``container_ids``."""
+        query = _known(endpoint_id)
+        if container_ids is not None:
+            query = query.where(col(Container.id).in_(container_ids))
+        rows = (await self._session.execute(query)).mappings()
+        return [KnownGuest(**{**row, "creations": frozenset(row["creations"])}) for row in rows]
 
     async def mark_deleted(self, container_id: UUID) -> Container:
         """Frees the vmid; what was remembered stays, but for its secrets. Raises ``NotFoundError``."""
@@ -94,7 +128,7 @@ class ContainerRepository:
         container = await self.get(container_id)
         holder = await self.by_vmid(container.endpoint_id, vmid)
         if holder is not None and holder.id != container_id:
-            raise ConflictError(f"The vmid {vmid} is taken on this endpoint")
+            raise ConflictError(Message.of(DatabaseCode.VMID_TAKEN, vmid=vmid))
         return await self._set(container_id, deleted_at=None, vmid=vmid)
 
     async def set_lifecycle(self, container_id: UUID, lifecycle: Lifecycle) -> Container:
@@ -114,7 +148,7 @@ class ContainerRepository:
         returning = changed.returning(Container).execution_options(populate_existing=True)
         container = await self._session.scalar(returning)
         if container is None:
-            raise ConflictError(f"This container has not the vmid {instead_of} any more")
+            raise ConflictError(Message.of(DatabaseCode.VMID_CHANGED, vmid=instead_of))
         return container
 
     async def set_address(self, container_id: UUID, address: str) -> Container:
@@ -194,5 +228,51 @@ class ContainerRepository:
         changed = update(Container).where(col(Container.id) == container_id).values(**values).returning(Container)
         container = await self._session.scalar(changed.execution_options(populate_existing=True))
         if container is None:
-            raise NotFoundError("This container is unknown or was removed")
+            raise NotFoundError(Message.of(DatabaseCode.CONTAINER_GONE))
         return container
+
+
+def _known(endpoint_id: UUID) -> Select[Any]:
+    """Select the fields of ``KnownGuest`` for the endpoint's existing containers."""
+    runs, latest = _runs(endpoint_id), _latest(endpoint_id)
+    return (
+        select(
+            col(Container.id).label("container_id"),
+            col(Container.vmid),
+            col(Container.lifecycle),
+            col(Container.address),
+            func.coalesce(Template.name, "").label("template"),
+            func.coalesce(TemplateRevision.number, 0).label("revision"),
+            latest.c.id.label("job_id"),
+            func.coalesce(runs.c.ids, array([], type_=Uuid())).label("creations"),
+            func.coalesce(latest.c.made, false()).label("was_made"),
+            latest.c.finished_at.label("ended_at"),
+        )
+        .outerjoin(TemplateRevision, col(TemplateRevision.id) == col(Container.template_revision_id))
+        .outerjoin(Template, col(Template.id) == col(TemplateRevision.template_id))
+        .outerjoin(latest, latest.c.container_id == col(Container.id))
+        .outerjoin(runs, runs.c.container_id == col(Container.id))
+        .where(col(Container.endpoint_id) == endpoint_id, col(Container.deleted_at).is_(None))
+    )
+
+
+def _runs(endpoint_id: UUID) -> Subquery:
+    """Select the ids of all creations of each container."""
+    return (
+        select(col(Job.container_id), func.array_agg(col(Job.id)).label("ids"))
+        .where(col(Job.endpoint_id) == endpoint_id, is_creation())
+        .group_by(col(Job.container_id))
+        .subquery()
+    )
+
+
+def _latest(endpoint_id: UUID) -> Subquery:
+    """Select the latest creation of each container, whether it made the container, and its end."""
+    made = and_(col(Job.checkpoint)["done"].contains(MADE), col(Job.finished_at).is_not(None))
+    return (
+        select(col(Job.container_id), col(Job.id), made.label("made"), col(Job.finished_at))
+        .ext(distinct_on(col(Job.container_id)))
+        .where(col(Job.endpoint_id) == endpoint_id, is_creation())
+        .order_by(col(Job.container_id), col(Job.created_at).desc())
+        .subquery()
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, func, literal, select, update
@@ -13,10 +13,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from lxc_dashboard.db.errors import DatabaseCode
 from lxc_dashboard.db.models import Template, TemplateDraft, TemplateDraftFile, TemplateFile
 from lxc_dashboard.errors import NotFoundError
-
-GONE: Final = "This draft does not exist or was removed"
+from lxc_dashboard.messages import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class DraftRepository:
             query = query.with_for_update()
         draft = await self._session.scalar(query, execution_options={"populate_existing": True})
         if draft is None:
-            raise NotFoundError(GONE)
+            raise NotFoundError(Message.of(DatabaseCode.DRAFT_GONE))
         return draft
 
     async def of_template(self, owner: Owner, template_id: UUID) -> TemplateDraft | None:
@@ -75,7 +75,7 @@ class DraftRepository:
         query = _described().where(col(TemplateDraft.id) == draft_id, *_of(owner))
         row = (await self._session.execute(query)).mappings().one_or_none()
         if row is None:
-            raise NotFoundError(GONE)
+            raise NotFoundError(Message.of(DatabaseCode.DRAFT_GONE))
         return DraftRow(**row)
 
     async def count(self, owner: Owner) -> int:

@@ -12,10 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
+from lxc_dashboard.db.errors import DatabaseCode
 from lxc_dashboard.db.models import Container, Job, JobState, Template, TemplateRevision
 from lxc_dashboard.db.repositories.leases import UNDER_WAY, UNFINISHED
 from lxc_dashboard.db.storable import storable_text
 from lxc_dashboard.errors import NotFoundError
+from lxc_dashboard.messages import Message
 
 # A job, its guest where the product knows it, and the template of a creation ("nginx-web r7").
 Named = tuple[Job, Container | None, str]
@@ -78,7 +80,7 @@ class JobListRepository:
         """Raises ``NotFoundError``."""
         row = (await self._session.execute(_joined(*_NAMED).where(col(Job.id) == job_id))).one_or_none()
         if row is None:
-            raise NotFoundError("This job does not exist or was removed")
+            raise NotFoundError(Message.of(DatabaseCode.JOB_GONE))
         return _named(row)
 
     async def list(self, viewer: Viewer, wanted: Wanted, *, limit: int, offset: int = 0) -> Sequence[Named]:

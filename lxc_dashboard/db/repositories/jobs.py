@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from lxc_dashboard.crypto import Keyring, SealedColumn
+from lxc_dashboard.db.errors import DatabaseCode
 from lxc_dashboard.db.models import DOWNLOAD_KIND, Container, CreationBatch, Job, JobState
 from lxc_dashboard.db.models.jobs import SEALED_AS
 from lxc_dashboard.db.repositories.leases import (
@@ -27,6 +28,7 @@ from lxc_dashboard.db.repositories.leases import (
 )
 from lxc_dashboard.db.storable import storable
 from lxc_dashboard.errors import ConflictError, NotFoundError
+from lxc_dashboard.messages import Message
 
 FINISHED: Final = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED})
 FULL_PERCENT: Final = 100
@@ -81,7 +83,7 @@ class JobRepository:
         """As it is now. Raises ``NotFoundError``."""
         creation = await self.find(job_id)
         if creation is None:
-            raise NotFoundError("This job does not exist or was removed")
+            raise NotFoundError(Message.of(DatabaseCode.JOB_GONE))
         return creation
 
     async def find(self, job_id: UUID) -> Job | None:
@@ -92,7 +94,7 @@ class JobRepository:
         """As ``get``, and nobody else changes it before this transaction ends."""
         creation = await self._session.get(Job, job_id, populate_existing=True, with_for_update=True)
         if creation is None:
-            raise NotFoundError("This job does not exist or was removed")
+            raise NotFoundError(Message.of(DatabaseCode.JOB_GONE))
         return creation
 
     async def standings(self, job_ids: Sequence[UUID]) -> dict[UUID, Standing]:
@@ -200,7 +202,7 @@ class JobRepository:
         failed = col(Job.state) == JobState.FAILED.value
         creation = await update_job(self._session, job_id, failed, **_queued(checkpoint), **cleared)
         if creation is None:
-            raise ConflictError(f"Only a failed job is run again; this one is {(await self.get(job_id)).state}")
+            raise ConflictError(Message.of(DatabaseCode.JOB_NOT_FAILED, state=(await self.get(job_id)).state))
         return creation
 
     async def give_up(self, job_id: UUID) -> None:
@@ -211,7 +213,7 @@ class JobRepository:
         over = col(Job.state).in_([JobState.FAILED.value, JobState.CANCELLED.value])
         creation = await self.locked(job_id)
         if await update_job(self._session, job_id, over, error={**creation.error, GIVEN_UP: True}) is None:
-            raise ConflictError(f"Only a failed or cancelled job is replaced; this one is {creation.state}")
+            raise ConflictError(Message.of(DatabaseCode.JOB_NOT_REPLACEABLE, state=creation.state))
 
     async def go_on(self, job_id: UUID, checkpoint: Mapping[str, Any]) -> Job:
         """A paused run, queued again from ``checkpoint``; it needs a ticket, in the same transaction.
@@ -221,7 +223,7 @@ class JobRepository:
         paused = col(Job.state) == JobState.PAUSED.value
         creation = await update_job(self._session, job_id, paused, **_queued(checkpoint))
         if creation is None:
-            raise ConflictError(f"Only a paused job goes on; this one is {(await self.get(job_id)).state}")
+            raise ConflictError(Message.of(DatabaseCode.JOB_NOT_PAUSED, state=(await self.get(job_id)).state))
         return creation
 
     async def locking(self, endpoint_id: UUID, vmid: int) -> Job | None:
@@ -255,14 +257,14 @@ class JobRepository:
         }
         creation = await update_job(self._session, job_id, col(Job.state).in_(UNFINISHED), **asked)
         if creation is None:
-            raise ConflictError(f"This job has ended: {(await self.get(job_id)).state}")
+            raise ConflictError(Message.of(DatabaseCode.JOB_ENDED, state=(await self.get(job_id)).state))
         return creation
 
     async def set_secrets(self, job_id: UUID, secrets: Mapping[str, Any] | None) -> None:
         """Passwords and the like, as JSON, kept encrypted until the end. Raises ``NotFoundError``."""
         sealed = self._secrets.seal_json(None if secrets is None else dict(secrets), job_id)
         if await update_job(self._session, job_id, col(Job.state).in_(UNFINISHED), secrets_enc=sealed) is None:
-            raise NotFoundError("This job does not exist, or has ended")
+            raise NotFoundError(Message.of(DatabaseCode.JOB_GONE_OR_ENDED))
 
     async def seal_secrets(self, job_id: UUID, owner: str, secrets: Mapping[str, Any]) -> None:
         """``set_secrets`` for the worker that holds the run."""
@@ -315,7 +317,7 @@ class BatchRepository:
         """Return the batch. Raises ``NotFoundError``."""
         batch = await self._session.get(CreationBatch, batch_id)
         if batch is None:
-            raise NotFoundError("This batch does not exist or was removed")
+            raise NotFoundError(Message.of(DatabaseCode.BATCH_GONE))
         return batch
 
     async def runs(self, batch_id: UUID) -> Sequence[tuple[Job, Container]]:

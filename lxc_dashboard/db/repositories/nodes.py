@@ -12,8 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from lxc_dashboard.crypto import Keyring, SealedColumn
+from lxc_dashboard.db.errors import DatabaseCode
 from lxc_dashboard.db.models import Container, CreationBatch, ProxmoxNode, now
 from lxc_dashboard.errors import ConflictError, NotFoundError
+from lxc_dashboard.messages import Message
 
 USERS_NAMED: Final = 3
 
@@ -64,7 +66,7 @@ class NodeRepository:
         """Return the endpoint. Raises ``NotFoundError``."""
         node = await self._session.get(ProxmoxNode, node_id)
         if node is None:
-            raise NotFoundError("This endpoint is not registered")
+            raise NotFoundError(Message.of(DatabaseCode.ENDPOINT_GONE))
         return node
 
     async def by_name(self, name: str) -> ProxmoxNode | None:
@@ -121,7 +123,7 @@ class NodeRepository:
         """
         locked = select(ProxmoxNode).where(col(ProxmoxNode.id) == node_id).with_for_update()
         if await self._session.scalar(locked) is None:
-            raise NotFoundError("This endpoint is not registered")
+            raise NotFoundError(Message.of(DatabaseCode.ENDPOINT_GONE))
         await self._refuse_used(node_id)
         for table in (Container, CreationBatch):  # their jobs are deleted with them
             await self._session.execute(delete(table).where(col(table.endpoint_id) == node_id))
@@ -134,8 +136,9 @@ class NodeRepository:
             return
         first = select(Container).where(*existing).order_by(col(Container.vmid)).limit(USERS_NAMED)
         names = [f"CT {guest.vmid} {guest.hostname}" for guest in await self._session.scalars(first)]
-        more = f" and {count - len(names)} more" if count > len(names) else ""
-        raise ConflictError(f"The endpoint is still used by {', '.join(names)}{more}")
+        if count > len(names):
+            raise ConflictError(Message.of(DatabaseCode.ENDPOINT_USED_BY_MORE, guests=names, more=count - len(names)))
+        raise ConflictError(Message.of(DatabaseCode.ENDPOINT_USED, guests=names))
 
     async def _clear_default(self) -> None:
         clear = update(ProxmoxNode).where(col(ProxmoxNode.is_default)).values(is_default=False, updated_at=now())

@@ -10,8 +10,10 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from lxc_dashboard.db.errors import DatabaseCode
 from lxc_dashboard.db.models import Preset, now
 from lxc_dashboard.errors import NotFoundError
+from lxc_dashboard.messages import Message
 
 
 class PresetRepository:
@@ -28,7 +30,7 @@ class PresetRepository:
         """Return the preset. Raises ``NotFoundError``."""
         preset = await self._session.get(Preset, preset_id)
         if preset is None:
-            raise NotFoundError("This preset does not exist or was removed")
+            raise NotFoundError(Message.of(DatabaseCode.PRESET_GONE))
         return preset
 
     async def list(self, endpoint_id: UUID, userid: str) -> Sequence[Preset]:
@@ -62,4 +64,4 @@ class PresetRepository:
         """Delete the preset. Raises ``NotFoundError``."""
         deletion = delete(Preset).where(col(Preset.id) == preset_id).returning(col(Preset.id))
         if await self._session.scalar(deletion) is None:
-            raise NotFoundError("This preset does not exist or was removed")
+            raise NotFoundError(Message.of(DatabaseCode.PRESET_GONE))

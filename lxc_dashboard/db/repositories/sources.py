@@ -14,8 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from lxc_dashboard.crypto import Keyring, SealedColumn
+from lxc_dashboard.db.errors import DatabaseCode
 from lxc_dashboard.db.models import Container, Job, SourceKind, Template, TemplateRevision, TemplateSource
 from lxc_dashboard.errors import NotFoundError
+from lxc_dashboard.messages import Message
 
 NAME_CHARS: Final = 63
 
@@ -66,7 +68,7 @@ class SourceRepository:
         """Return the source. Raises ``NotFoundError``."""
         source = await self._session.get(TemplateSource, source_id)
         if source is None:
-            raise NotFoundError("This source of templates does not exist or was removed")
+            raise NotFoundError(Message.of(DatabaseCode.SOURCE_GONE))
         return source
 
     async def add(self, source: TemplateSource) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 from sqlmodel import SQLModel, col
 
+from lxc_dashboard.db.errors import DatabaseCode
 from lxc_dashboard.db.models import (
     Container,
     Job,
@@ -26,6 +27,7 @@ from lxc_dashboard.db.models import (
     TemplateSource,
 )
 from lxc_dashboard.errors import ConflictError, NotFoundError
+from lxc_dashboard.messages import Message
 
 BATCH_REVISIONS: Final = 50
 HEAD_BYTES: Final = 8192
@@ -85,7 +87,7 @@ class TemplateRepository:
         query = select(TemplateSource).where(col(TemplateSource.kind) == kind.value).order_by(col(TemplateSource.id))
         source = await self._session.scalar(query.limit(1)) or await self.source(kind.value, kind, "")
         if source.kind != kind.value:
-            raise ConflictError(f"A {source.kind} source is called {source.name}: rename or remove it first")
+            raise ConflictError(Message.of(DatabaseCode.SOURCE_OF_OTHER_KIND, kind=source.kind, name=source.name))
         return source
 
     async def lock_source(self, source_id: UUID) -> TemplateSource:
@@ -93,7 +95,7 @@ class TemplateRepository:
         locked = select(TemplateSource).where(col(TemplateSource.id) == source_id).with_for_update()
         source = await self._session.scalar(locked, execution_options={"populate_existing": True})
         if source is None:
-            raise NotFoundError("This source of templates does not exist or was removed")
+            raise NotFoundError(Message.of(DatabaseCode.SOURCE_GONE))
         return source
 
     async def sources(self) -> Sequence[TemplateSource]:
@@ -106,7 +108,7 @@ class TemplateRepository:
         """Return the template. Raises ``NotFoundError``."""
         rows = await self._current(col(Template.id) == template_id)
         if not rows:
-            raise NotFoundError("This template does not exist or was removed")
+            raise NotFoundError(Message.of(DatabaseCode.TEMPLATE_GONE))
         return rows[0]
 
     async def lock(self, template_id: UUID) -> TemplateRows:
@@ -166,7 +168,7 @@ class TemplateRepository:
         )
         row = (await self._session.execute(query)).one_or_none()
         if row is None:
-            raise NotFoundError("This revision does not exist or was removed")
+            raise NotFoundError(Message.of(DatabaseCode.REVISION_GONE))
         return row[0], row[1]
 
     async def revisions(self, template_id: UUID) -> Sequence[TemplateRevision]:
@@ -179,7 +181,7 @@ class TemplateRepository:
         conditions = (col(TemplateRevision.template_id) == template_id, col(TemplateRevision.number) == number)
         row = await self._session.scalar(select(TemplateRevision).where(*conditions))
         if row is None:
-            raise NotFoundError("This revision does not exist or was removed")
+            raise NotFoundError(Message.of(DatabaseCode.REVISION_GONE))
         return row
 
     async def scripts(self, revision_id: UUID) -> Sequence[TemplateScript]:
@@ -197,7 +199,7 @@ class TemplateRepository:
         named = (col(TemplateFile.revision_id) == revision_id, col(TemplateFile.name) == name)
         row = await self._session.scalar(select(TemplateFile).where(*named))
         if row is None:
-            raise NotFoundError("This revision has no such file")
+            raise NotFoundError(Message.of(DatabaseCode.REVISION_NO_FILE))
         return row
 
     async def file_list(self, revision_id: UUID) -> Sequence[FileRow]:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from lxc_dashboard.crypto import Keyring, SealedColumn
+from lxc_dashboard.db.errors import DatabaseCode
 from lxc_dashboard.db.models import EventType, Job, JobState
 from lxc_dashboard.db.models.jobs import SEALED_AS
 from lxc_dashboard.db.repositories.events import NewEvent, append_unheld
@@ -27,6 +28,7 @@ from lxc_dashboard.db.repositories.leases import (
     update_job,
 )
 from lxc_dashboard.errors import CryptoError, NotFoundError
+from lxc_dashboard.messages import Message
 
 # The code of the event that a job whose ticket is wiped leaves.
 SIGN_IN_ENDED: Final = "job.sign_in_ended"
@@ -89,7 +91,7 @@ class TicketRepository:
         }
         creation = await update_job(self._session, job_id, col(Job.state).in_(UNFINISHED), **values)
         if creation is None:
-            raise NotFoundError("This job does not exist, or has ended")
+            raise NotFoundError(Message.of(DatabaseCode.JOB_GONE_OR_ENDED))
         return creation
 
     async def renew(self, job_id: UUID, owner: str, session_id: UUID | None, ticket: JobTicket) -> bool:
@@ -127,7 +129,7 @@ class TicketRepository:
         """None: the run needs a sign-in. Raises ``NotFoundError``, ``WrongKeyError``, ``TamperedError``."""
         creation = await self._session.get(Job, job_id, populate_existing=True)
         if creation is None:
-            raise NotFoundError("This job does not exist or was removed")
+            raise NotFoundError(Message.of(DatabaseCode.JOB_GONE))
         return self._open_ticket(job_id, creation.ticket_enc) if creation.ticket_enc else None
 
     async def wipe_of_session(self, session_id: UUID) -> Sequence[UUID]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from msgspec import Struct, field
 
 from lxc_dashboard.errors import InvalidInputError
+from lxc_dashboard.messages import Message
+from lxc_dashboard.proxmox.codes import ProxmoxCode
 
 _UPID = re.compile(
     r"UPID:(?P<node>[^:\s]+):(?P<pid>[0-9A-Fa-f]+):(?P<pstart>[0-9A-Fa-f]+):(?P<starttime>[0-9A-Fa-f]+)"
@@ -44,7 +46,7 @@ class Upid:
         """Parse a UPID. Accepts an id with colons and a missing last colon. Raises ``InvalidInputError``."""
         match = _UPID.fullmatch(text.strip())
         if match is None:
-            raise InvalidInputError({"upid": f"{text[:200]!r} is not a UPID"})
+            raise InvalidInputError({"upid": Message.of(ProxmoxCode.BAD_UPID, text=repr(text[:200]))})
         numbers = {name: int(match[name], 16) for name in ("pid", "pstart", "starttime")}
         return cls(node=match["node"], type=match["type"], id=match["id"], user=match["user"], **numbers)
 

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 class AuthCode(MessageCode):
     TOO_MANY_NEW_TOKENS = "auth.too_many_new_tokens"
+    NO_SUCH_ENDPOINT = "auth.no_such_endpoint"
     NO_DEFAULT_ENDPOINT = "auth.no_default_endpoint"
 
 
@@ -245,7 +246,7 @@ async def _endpoint(rt: Runtime, name: str) -> tuple[UUID, str]:
     if node is not None:
         return node.id, node.name
     if name:
-        raise InvalidInputError({"endpoint": "No PVE endpoint has this name"})
+        raise InvalidInputError({"endpoint": Message.of(AuthCode.NO_SUCH_ENDPOINT)})
     raise NotFoundError(Message.of(AuthCode.NO_DEFAULT_ENDPOINT))
 
 

@@ -36,7 +36,7 @@ async def forget_gone(
         if is_wanted is not None:
             in_use = await tx.jobs.addresses_in_use(endpoint_id)
             ids |= {each.container.id for each in in_use if any(map(is_wanted, each.addresses))}
-        known = await tx.monitor.known(endpoint_id, ids) if ids else []
+        known = await tx.containers.known(endpoint_id, ids) if ids else []
     ended = [guest for guest in known if guest.has_ended]
     if not ended:
         return False

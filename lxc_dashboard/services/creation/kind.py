@@ -9,6 +9,7 @@ import structlog
 
 from lxc_dashboard.db.models import CREATE_KIND, JobState, Lifecycle, Phase
 from lxc_dashboard.errors import DashboardError, GuestGoneError, PhaseFailedError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.access import entrance, liveness
 from lxc_dashboard.services.creation.access.doors import NoWay
 from lxc_dashboard.services.creation.codes import CreationCode
@@ -20,7 +21,6 @@ from lxc_dashboard.services.creation.removal import cancel as cancelling
 from lxc_dashboard.services.creation.removal import idle_cancel as unattended
 from lxc_dashboard.services.creation.removal import leftovers, ownership
 from lxc_dashboard.services.creation.steps import create, deploy, finalize, start, sync
-from lxc_dashboard.services.jobs.codes import Message
 from lxc_dashboard.services.jobs.kinds import End, Kind, Left, Step, register
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lxc_dashboard.db.models import Job, Phase
 from lxc_dashboard.guest.keys import KeyPair
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation import downloads
 from lxc_dashboard.services.creation.access import doors
 from lxc_dashboard.services.creation.access.doors import NoWay, Way, WayKind
@@ -16,7 +17,6 @@ from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from lxc_dashboard.services.creation.removal import leftovers
 from lxc_dashboard.services.creation.steps import create, deploy, finalize, pause, start, sync
-from lxc_dashboard.services.jobs.codes import Message
 from lxc_dashboard.services.jobs.engine import slots, ticket
 from lxc_dashboard.services.jobs.engine.run import Guest
 from lxc_dashboard.services.templates.library.catalog import load_revision

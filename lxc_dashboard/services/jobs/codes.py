@@ -24,9 +24,12 @@ class JobCode(EventCode):
     BROKE = "job.broke"
     STEP_RETRIED = "step.retried"
     TASK_AWAITED = "task.awaited"
-    GONE = "job.gone"
     NO_GUEST = "job.no_guest"
     ANOTHER_GUEST = "job.another_guest"
+    GUEST_UNKNOWN = "job.guest_unknown"
+    DELETED_IN_PVE = "job.deleted_in_pve"
+    REPLACED_IN_PVE = "job.replaced_in_pve"
+    NEVER_MADE = "job.never_made"
     NOT_RUN_AGAIN = "job.not_run_again"
     KIND_NOT_RUN_AGAIN = "job.kind_not_run_again"
     TOKEN_TOO_OLD = "job.token_too_old"  # noqa: S105 a code

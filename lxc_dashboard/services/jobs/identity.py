@@ -18,12 +18,14 @@ from uuid import UUID
 import structlog
 
 from lxc_dashboard.errors import ApiError, NotFoundError, PrivilegeError, ProxmoxError
+from lxc_dashboard.messages import Message
+from lxc_dashboard.services.jobs.codes import JobCode
 from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import DatabaseService
     from lxc_dashboard.db.models import Job
-    from lxc_dashboard.db.repositories.monitor import KnownGuest
+    from lxc_dashboard.db.repositories.containers import KnownGuest
     from lxc_dashboard.proxmox.client import ProxmoxClient
     from lxc_dashboard.proxmox.schemas import Resource
 
@@ -91,10 +93,9 @@ class Standing(StrEnum):
 
 ITS_OWN: Final = frozenset({Standing.OURS, Standing.COMING})
 LOST: Final = {
-    Standing.GONE: "Deleted in PVE",
-    Standing.REPLACED: "Deleted in PVE, which gave its vmid to another guest",
+    Standing.GONE: JobCode.DELETED_IN_PVE,
+    Standing.REPLACED: JobCode.REPLACED_IN_PVE,
 }
-NEVER_MADE: Final = "Its job left no container in PVE"
 
 
 async def standings(
@@ -171,10 +172,11 @@ async def forget_lost(db: DatabaseService, known: Iterable[KnownGuest], found: M
         return
     async with db.transaction() as tx:
         for guest, ended_at in lost:
-            why = LOST[found[guest.container_id]] if guest.was_made else NEVER_MADE
+            standing = found[guest.container_id]
+            why = Message.of(LOST[standing] if guest.was_made else JobCode.NEVER_MADE)
             if await tx.containers.mark_lost(guest.container_id, ended_at, for_good=guest.was_made):
-                await tx.containers.add_event(guest.container_id, "gone", why)
-                log.info("container is gone from pve", vmid=guest.vmid, why=why)
+                await tx.containers.add_event(guest.container_id, "gone", "", detail=why.to_json())
+                log.info("container is gone from pve", vmid=guest.vmid, why=why.code)
 
 
 @dataclass(slots=True)
@@ -202,7 +204,7 @@ class Identities:
     async def known(self, resources: list[Resource]) -> dict[int, KnownGuest]:
         """Those of ours, by vmid; what PVE has no more is marked deleted."""
         async with self._db.transaction() as tx:
-            known = await tx.monitor.known(self._endpoint_id)
+            known = await tx.containers.known(self._endpoint_id)
         listed = {entry.vmid for entry in resources if entry.is_guest}
         asked = [guest for guest in known if not self._is_settled(guest, listed=guest.vmid in listed)]
         del asked[ASKED_AT_A_LOOK:]

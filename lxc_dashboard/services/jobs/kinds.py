@@ -151,8 +151,5 @@ def known() -> frozenset[str]:
 
 
 def kind_of(name: str) -> Kind[Any]:
-    """Raises ``LookupError`` for a kind of a newer version, or one whose module nobody imported."""
-    try:
-        return _KINDS[name]
-    except KeyError:
-        raise LookupError(f"no such kind of job: {name}") from None
+    """Raises ``KeyError`` for a kind of a newer version, or one whose module nobody imported."""
+    return _KINDS[name]

@@ -88,7 +88,7 @@ async def _container_of(rt: Runtime, session: Session, guest: Guest) -> UUID | N
     """The container of ours that has the vmid, unless PVE says that the guest is another one by now."""
     async with rt.db.transaction() as tx:
         container = await tx.containers.by_vmid(session.endpoint_id, guest.vmid)
-        known = await tx.monitor.known(session.endpoint_id, [container.id]) if container else ()
+        known = await tx.containers.known(session.endpoint_id, [container.id]) if container else ()
     if not known:
         return None
     standing = await identity.standing_at(await acting.client(rt, session), known[0], guest.node)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from lxc_dashboard.db.errors import DatabaseCode
 from lxc_dashboard.db.models import AuditResult, Container, Job, JobState
 from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.services.auth import acting, privileges
@@ -56,7 +57,7 @@ async def visible(rt: Runtime, session: Session, job_id: UUID) -> Shown:
         held = await visibility.held(rt, session, job, container)
         if SEE_PRIVILEGE in held:
             return Shown(job, container, template, own=False, held=held)
-    raise NotFoundError(Message.of(JobCode.GONE))
+    raise NotFoundError(Message.of(DatabaseCode.JOB_GONE))
 
 
 async def visible_now(rt: Runtime, session: Session, job_id: UUID) -> Shown:

@@ -21,9 +21,11 @@ from lxc_dashboard.errors import (
     ServiceUnavailableError,
     UnreachableError,
 )
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth import acting, privileges
 from lxc_dashboard.services.auth.privileges import ANSWER_WITHIN_S, CONSOLE_PRIVILEGE
 from lxc_dashboard.services.jobs import identity
+from lxc_dashboard.services.jobs.codes import JobCode
 from lxc_dashboard.services.jobs.identity import ITS_OWN, Standing
 
 if TYPE_CHECKING:
@@ -43,7 +45,6 @@ MANAGE_AT_STORAGE: Final = "Datastore.AllocateTemplate"
 AT_STORAGE: Final = {SEE_AT_STORAGE: SEE_PRIVILEGE, MANAGE_AT_STORAGE: MANAGE_PRIVILEGE}
 GRANTED: Final = frozenset({SEE_PRIVILEGE, MANAGE_PRIVILEGE, CONSOLE_PRIVILEGE})
 HOLDS_FOR_S: Final = 15.0
-NOT_TOLD: Final = "PVE does not tell now whether CT {vmid} is still the container of this job"
 ALL_GUESTS: Final = "/vms"  # where one may see every guest, what is left of one that is gone may be seen too
 
 
@@ -85,7 +86,7 @@ async def _held(rt: Runtime, session: Session, job: Job, container: Container | 
         if container is not None:
             standing = (await _standings(rt, session, client, [container], resources)).get(container.id)
             if standing is Standing.UNKNOWN:
-                raise UnreachableError(NOT_TOLD.format(vmid=vmid))
+                raise UnreachableError(Message.of(JobCode.GUEST_UNKNOWN, vmid=vmid))
             if standing not in ITS_OWN:
                 return frozenset()
     return found & GRANTED
@@ -161,7 +162,7 @@ async def _mark_of(rt: Runtime, session: Session, client: ProxmoxClient, vmid: i
 async def is_lost(rt: Runtime, session: Session, container: Container) -> bool:
     """Whether PVE says that the container of an ended job is not there; it is then marked deleted. False where PVE does not say."""
     async with rt.db.transaction() as tx:
-        known = await tx.monitor.known(session.endpoint_id, [container.id])
+        known = await tx.containers.known(session.endpoint_id, [container.id])
     try:
         client = (await acting.client(rt, session)).within(ANSWER_WITHIN_S)
         found = {guest.container_id: await identity.standing_at(client, guest, container.node) for guest in known}
@@ -187,7 +188,7 @@ async def _standings(
     ours = {each.id for each in containers if await _remembered(rt, each.id) is not None}
     asked = [each.id for each in containers if each.id not in ours]
     async with rt.db.transaction() as tx:
-        known = await tx.monitor.known(session.endpoint_id, asked) if asked else []
+        known = await tx.containers.known(session.endpoint_id, asked) if asked else []
     found = await identity.standings(client, known, resources)
     for container_id, standing in found.items():
         if standing is Standing.OURS:

@@ -21,7 +21,9 @@ import structlog
 from lxc_dashboard.bus import Bus
 from lxc_dashboard.db.database import DatabaseService
 from lxc_dashboard.errors import AuthError, DashboardError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.proxmox.client import ProxmoxClient
+from lxc_dashboard.proxmox.codes import ProxmoxCode
 from lxc_dashboard.proxmox.schemas import Resource
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting, sessions, sign_in
@@ -35,6 +37,7 @@ from lxc_dashboard.services.monitor.replica import (
     Patch,
     Replica,
     Stored,
+    Words,
     catch_up,
     follow,
     patch_of,
@@ -78,13 +81,15 @@ class FeedHub:
     """All feeds that are viewed through one process.
 
     ``on_patch(key, patch)`` is awaited for each patch; ``is_there(viewer)``: whether the viewer's socket is open.
+    ``words`` puts the error of a feed into words for all its viewers.
     """
 
-    def __init__(self, rt: Runtime, on_patch: OnPatch, is_there: Callable[[str], bool]) -> None:
+    def __init__(self, rt: Runtime, on_patch: OnPatch, is_there: Callable[[str], bool], words: Words) -> None:
         self._rt = rt
         self._bus = rt.bus
         self._on_patch = on_patch
         self._is_there = is_there
+        self._words = words
         self._replicas: dict[str, Replica] = {}
         self._owner = uuid4().hex
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -149,7 +154,7 @@ class FeedHub:
             async with asyncio.timeout(FIRST_ANSWER_WITHIN_S):
                 await replica.ready.wait()
         if not replica.ready.is_set():
-            replica.meta.setdefault("error", "PVE has not answered yet")
+            replica.meta.setdefault("error", self._words(Message.of(ProxmoxCode.NOT_YET)))
         return replica
 
     async def run(self) -> None:
@@ -171,7 +176,7 @@ class FeedHub:
         key = feed_key(session.endpoint_id, session.userid)
         replica = self._replicas.get(key)
         if replica is None:
-            replica = self._replicas[key] = Replica(key, session.endpoint_id)
+            replica = self._replicas[key] = Replica(key, session.endpoint_id, words=self._words)
             replica.tasks = [
                 asyncio.create_task(follow(self._bus, replica, self._on_patch), name=f"follow {key}"),
                 asyncio.create_task(self._lead(replica, session), name=f"lead {key}"),

@@ -54,7 +54,7 @@ async def _forget_at(rt: Runtime, node: ProxmoxNode) -> int:
     The list holds only what its user may see. So it excludes containers that exist, and ``nextid`` decides the rest.
     """
     async with rt.db.transaction() as tx:
-        known = [guest for guest in await tx.monitor.known(node.id) if guest.has_ended]
+        known = [guest for guest in await tx.containers.known(node.id) if guest.has_ended]
     if not known:
         return 0
     async for client in _clients(rt, node):

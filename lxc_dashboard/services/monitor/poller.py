@@ -115,6 +115,7 @@ class _Overlay:
 @dataclass(slots=True)
 class Poller:
     """``publish(changed, gone, meta)`` is awaited for each change, and as a heartbeat with each poll of the tasks.
+    ``meta.error`` is a message as it is stored: why PVE does not answer.
 
     ``rows`` and ``nodes``: the last ones of the previous poller. ``known(resources)``: the dashboard's own guests among
     them. ``doubt(vmid)``: the vmid may belong to another guest now. ``touch(vmid, node)``: request a guest's live state
@@ -404,7 +405,7 @@ class Poller:
         pause = RETRY_AFTER_S[min(self._failures, len(RETRY_AFTER_S) - 1)]
         self._failures += 1
         self._answered = {}  # no answers in this poll
-        cause = error.user_message.rstrip(".")
+        cause = error.reason.to_json()
         away = isinstance(error, UnreachableError)
         await self.publish({}, [], {"error": cause, "failing": int(self._failing_since), "away": away})
         return pause

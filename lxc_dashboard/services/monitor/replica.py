@@ -70,6 +70,8 @@ GZIP_WBITS = 31
 GZIP_LEVEL = 6
 
 OnPatch = Callable[[str, Patch], Awaitable[None]]
+# Puts ``meta.error`` into words, a message as it is stored.
+Words = Callable[[Any], str]
 
 
 class Stored(msgspec.Struct):
@@ -100,6 +102,7 @@ class Replica:
     empty_since: float | None = None
     listed: zlib._Compress | None = None
     listed_head: bytes = b""
+    words: Words = str
     recent: deque[Patch] = field(default_factory=lambda: deque(maxlen=PATCHES_REPEATED))
 
     def follows(self, patch: Patch) -> bool:
@@ -163,6 +166,8 @@ async def _apply(replica: Replica, patch: Patch, on_patch: OnPatch) -> bool:
     if not replica.follows(patch):
         log.info("feed patches missing", feed=replica.key, at=replica.v, next_after=patch["prev"])
         return False
+    if error := (patch.get("meta") or {}).get("error"):
+        patch["meta"]["error"] = replica.words(error)
     replica.merge(patch)
     if patch.get("meta"):  # only the last patch of a change has it: the list is complete
         replica.ready.set()

@@ -16,7 +16,7 @@ from lxc_dashboard.proxmox.schemas import Guest, Resource, TaskInfo
 from lxc_dashboard.proxmox.schemas.values import words
 
 if TYPE_CHECKING:
-    from lxc_dashboard.db.repositories.monitor import KnownGuest
+    from lxc_dashboard.db.repositories.containers import KnownGuest
 
 
 class Row(Struct, frozen=True, gc=False):

@@ -7,6 +7,7 @@ from typing import Any
 
 import reflex as rx
 
+from lxc_dashboard import text
 from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.services.containers import power
 from lxc_dashboard.services.containers.power import Power
@@ -26,7 +27,7 @@ class ContainersState(rx.State):
         """
         del node, name
         if action not in set(Power):
-            raise InvalidInputError({"action": f"{action[:40]!r} is not something to do to a container"})
+            raise InvalidInputError({"action": text.ACT_UNKNOWN.format(act=repr(action[:40]))})
         rt, who = runtime(), session()
         guest = await power.find(rt, who, int(vmid))
         job_id = await request(rt, who, Power(action).act, guest)

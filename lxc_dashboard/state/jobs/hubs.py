@@ -74,7 +74,7 @@ class JobsHub:
     def _start_reading(self, endpoint_id: UUID) -> None:
         reader = self._readers.get(endpoint_id)
         if reader is None or reader.done():
-            self._readers[endpoint_id] = asyncio.create_task(self._read(endpoint_id), name="jobs of an endpoint")
+            self._readers[endpoint_id] = asyncio.create_task(self._read(endpoint_id), name=f"jobs of {endpoint_id}")
 
     async def close(self) -> None:
         for reader in self._readers.values():

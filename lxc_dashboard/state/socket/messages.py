@@ -112,7 +112,7 @@ def _boot_fault(auth: Any) -> str:
     if auth is None:
         return ""
     if not isinstance(auth, dict):
-        return "not a first event"
+        return "first event"
     return fault_of(auth[BOOT]) if auth.get(BOOT) is not None else ""
 
 

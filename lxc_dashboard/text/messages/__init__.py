@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from lxc_dashboard.messages import Message
+from lxc_dashboard.text.messages.db import OF_DATABASE
 from lxc_dashboard.text.messages.errors import ERRORS
 from lxc_dashboard.text.messages.events import EVENTS
 from lxc_dashboard.text.messages.form import OF_FORM
 from lxc_dashboard.text.messages.guest import OF_GUESTS
 from lxc_dashboard.text.messages.library import OF_LIBRARY
 from lxc_dashboard.text.messages.preflight import OF_PREFLIGHT
+from lxc_dashboard.text.messages.proxmox import OF_PROXMOX
 from lxc_dashboard.text.messages.remedies import WithRemedy
 from lxc_dashboard.text.messages.sources import OF_SOURCES
 from lxc_dashboard.text.messages.templates import OF_FORMAT
@@ -25,6 +27,8 @@ MESSAGES: Final[Mapping[str, str | tuple[str, str] | WithRemedy]] = {
     **OF_SOURCES,
     **OF_GUESTS,
     **OF_LIBRARY,
+    **OF_DATABASE,
+    **OF_PROXMOX,
 }
 
 

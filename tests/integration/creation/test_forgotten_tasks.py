@@ -86,7 +86,7 @@ async def test_what_a_killed_create_has_left_is_named_to_whoever_retries(lab: La
     await work
     failed = await lab.finish(job_id, state=JobState.FAILED)
     assert failed.error
-    assert cause(failed.error) == "PVE: it does not know the task any more"
+    assert cause(failed.error) == "PVE no longer knows this task"
     await service.retry(lab.rt, lab.session, job_id)
     failed = await lab.finish(job_id, state=JobState.FAILED)
     assert failed.error

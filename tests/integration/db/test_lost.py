@@ -14,7 +14,7 @@ from tests.integration.db.runs import hold
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import DatabaseService, Transaction
-    from lxc_dashboard.db.repositories.monitor import KnownGuest
+    from lxc_dashboard.db.repositories.containers import KnownGuest
 
 
 async def fail(database: DatabaseService, creation: Job) -> None:
@@ -31,7 +31,7 @@ async def retry(tx: Transaction, creation: Job) -> None:
 
 async def known(database: DatabaseService, creation: Job) -> list[KnownGuest]:
     async with database.transaction() as tx:
-        return await tx.monitor.known(creation.endpoint_id)
+        return await tx.containers.known(creation.endpoint_id)
 
 
 async def is_marked(database: DatabaseService, creation: Job) -> bool:

@@ -160,7 +160,8 @@ def test_an_installation_without_migrations_says_so(tmp_path: Path, monkeypatch:
 def test_migrations_are_found_beside_the_package_as_in_a_wheel(tmp_path: Path, empty_database_url: str) -> None:
     package = tmp_path / "lxc_dashboard"
     shutil.copytree(ROOT / "lxc_dashboard" / "db", package / "db", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("__init__.py", "errors.py", "crypto.py"):
+    shutil.copytree(ROOT / "lxc_dashboard" / "text", package / "text", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("__init__.py", "messages.py", "errors.py", "crypto.py"):
         shutil.copy(ROOT / "lxc_dashboard" / name, package / name)
     shutil.copytree(ROOT / "alembic", package / "migrations", ignore=shutil.ignore_patterns("__pycache__"))
     code = "import sys; from lxc_dashboard.db import migrate; print(migrate.folder()); migrate.upgrade(sys.argv[1])"

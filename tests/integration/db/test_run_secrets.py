@@ -134,7 +134,7 @@ async def test_a_secret_that_cannot_be_read_is_named_and_left(database: Database
     report = await rotate_secrets(database, Keyring.from_hex("b2" * 32, "a1" * 32))
     assert report.rotated == 1
     (named,) = report.unreadable
-    assert named.startswith(f"container.root_password_enc {creation.container_id}: ")
+    assert named.params["secret"] == f"container.root_password_enc {creation.container_id}"
 
 
 async def test_rotation_goes_past_one_batch(

@@ -15,6 +15,7 @@ from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.monitor.feed import FeedHub
 from lxc_dashboard.services.monitor.replica import changed_rows
 from lxc_dashboard.services.monitor.rows import rows_of
+from lxc_dashboard.state.process import feed_error
 
 PATIENCE_S = 60
 
@@ -61,7 +62,7 @@ class Seen:
 @asynccontextmanager
 async def hub_of(rt: Runtime, seen: Seen) -> AsyncIterator[FeedHub]:
     there: set[str] = {"socket"}
-    hub = FeedHub(rt, seen.patch, there.__contains__)
+    hub = FeedHub(rt, seen.patch, there.__contains__, feed_error)
     task = asyncio.create_task(hub.run())
     try:
         yield hub

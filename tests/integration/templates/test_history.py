@@ -31,6 +31,7 @@ from lxc_dashboard.services.templates.library.diff import ChangeKind
 from lxc_dashboard.services.templates.library.line_diff import LineKind
 from lxc_dashboard.services.templates.library.rows import revision_rows
 from lxc_dashboard.services.templates.model import PackageEntry, Script, TemplateConfig, TemplateContent
+from lxc_dashboard.text import in_words_of
 from tests.integration.templates.authors import audited, bucket, content, put, saved, template_of
 
 CUSTOM = PackageManager.CUSTOM
@@ -170,7 +171,7 @@ async def test_a_guest_that_was_given_the_vmid_again_is_no_container_of_the_temp
         gone = {each: (await tx.containers.get(each)).deleted_at is not None for each in (unmarked, replaced, absent)}
         (event,) = await tx.containers.events(absent)
     assert gone == {unmarked: False, replaced: True, absent: True}
-    assert (event.kind, event.message) == ("gone", "Deleted in PVE")
+    assert (event.kind, in_words_of(event.detail)) == ("gone", "Deleted in PVE")
 
 
 async def test_containers_of_another_endpoint_are_not_counted(rt: Runtime, ann: Session) -> None:

@@ -39,7 +39,6 @@ SHARE_BELOW: Final = "/pool"
 class PresetCode(MessageCode):
     """Why a preset is not read, stored or shared."""
 
-    GONE = "preset.gone"
     OF_ANOTHER = "preset.of_another"
     SHARED_MEANWHILE = "preset.shared_meanwhile"
     UNNAMED = "preset.unnamed"
@@ -231,7 +230,7 @@ def _fields(filled: Filled) -> dict[str, object]:
 async def _seen(tx: Transaction, session: Session, preset_id: UUID) -> Preset:
     preset = await tx.presets.get(preset_id)
     if preset.endpoint_id != session.endpoint_id or not (preset.shared_path or preset.owner == session.userid):
-        raise NotFoundError(Message.of(PresetCode.GONE))
+        raise NotFoundError(Message.of(DatabaseCode.PRESET_GONE))
     return preset
 
 

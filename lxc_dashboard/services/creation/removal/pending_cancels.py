@@ -13,13 +13,13 @@ import structlog
 from lxc_dashboard.db.models import AuditResult, EventType, Job
 from lxc_dashboard.db.repositories.events import NewEvent
 from lxc_dashboard.errors import DashboardError, ServiceUnavailableError, SessionExpiredError, TokenRefusedError
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.access.doors import NoWay
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.opening import open_context
 from lxc_dashboard.services.creation.removal import cancel as cancelling
 from lxc_dashboard.services.creation.removal import ownership
 from lxc_dashboard.services.creation.steps import finalize
-from lxc_dashboard.services.jobs.codes import Message
 from lxc_dashboard.services.jobs.engine import ending
 from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.engine.ending import new_owner

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -32,9 +33,8 @@ _LOOK_EVERY_S: Final = 0.5
 # A checkpoint's fact: the task that an act has in PVE now, as ``PveStep`` names it.
 TASK: Final = "task"
 TASK_DEADLINE_S: Final = 12 * 3600.0
-FORGOTTEN: Final = "it does not know the task any more"
-# What nobody saw the end of, in PVE's own words: its node was restarted in the middle.
-_ENDS_UNSEEN: Final = (FORGOTTEN, "unexpected status", "unable to read tail")
+# How PVE reports the end of a task whose node was restarted in the middle.
+_ENDS_UNSEEN: Final = re.compile(r"unexpected status|unable to read tail")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ async def run_task(run: Run, step: PveStep) -> TaskResult:
         if not is_forgotten(error):
             raise
         checkpoint.failed = step.name
-        raise TaskFailedError(upid, FORGOTTEN, node=error.node) from error
+        raise TaskFailedError(upid, "", node=error.node) from error
 
 
 async def run_noted(run: Run, step: PveStep) -> TaskResult:
@@ -111,7 +111,7 @@ async def _never() -> str:
 
 def ended_unseen(error: TaskFailedError) -> bool:
     """Whether the task may have done its work all the same: PVE does not know how it ended."""
-    return error.exitstatus.startswith(_ENDS_UNSEEN)
+    return not error.exitstatus or _ENDS_UNSEEN.match(error.exitstatus) is not None
 
 
 def _tell_silence(run: Run, step: PveStep, error: UnreachableError) -> None:

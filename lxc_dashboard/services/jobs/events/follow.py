@@ -11,10 +11,11 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from lxc_dashboard.db.errors import DatabaseCode
 from lxc_dashboard.db.models import EventType, Job, JobEvent, JobState
 from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.errors import NotFoundError, ServiceUnavailableError
-from lxc_dashboard.services.jobs.codes import JobCode, Message
+from lxc_dashboard.messages import Message
 from lxc_dashboard.services.jobs.events import lines as events
 from lxc_dashboard.services.jobs.events.lines import ProgressEvent
 
@@ -81,7 +82,7 @@ class _Follower:
                 await asyncio.sleep(DATABASE_AWAY_S)
             else:
                 if standing is None:
-                    raise NotFoundError(Message.of(JobCode.GONE))
+                    raise NotFoundError(Message.of(DatabaseCode.JOB_GONE))
                 return standing.state in FINISHED
 
     async def _newest(self) -> str:

@@ -42,7 +42,7 @@ async def containers(rt: Runtime, session: Session, template_id: UUID) -> list[B
     async with rt.db.transaction() as tx:
         current = (await tx.templates.get(template_id)).template.revision_number
         built = await tx.template_uses.containers(template_id, session.endpoint_id)
-        known = await tx.monitor.known(session.endpoint_id, [row.container.id for row in built])
+        known = await tx.containers.known(session.endpoint_id, [row.container.id for row in built])
     if not built:
         return []
     client = await acting.client(rt, session)

@@ -12,16 +12,16 @@ import pytest
 from lxc_dashboard import routes
 from lxc_dashboard.api.middleware import limits
 from lxc_dashboard.api.middleware.limits import Limit, Limits
-from lxc_dashboard.errors import RateLimitedError, TooManyAtOnceError
+from lxc_dashboard.errors import ErrorCode, RateLimitedError, TooManyAtOnceError
 from lxc_dashboard.services.auth.model import Session
 
 
 async def test_one_more_than_a_caller_may_hold_is_refused_until_he_lets_one_go() -> None:
-    places, one, other = Limit("things", 2), uuid4(), uuid4()
+    places, one, other = Limit(2, code=ErrorCode.TOO_MANY_LOGS), uuid4(), uuid4()
     async with AsyncExitStack() as held:
         await held.enter_async_context(places.hold(one))
         async with places.hold(one):
-            with pytest.raises(TooManyAtOnceError, match="You have 2 things"):
+            with pytest.raises(TooManyAtOnceError, match="You have 2 open logs"):
                 await held.enter_async_context(places.hold(one))
             await held.enter_async_context(places.hold(other))
         await held.enter_async_context(places.hold(one))
@@ -29,7 +29,7 @@ async def test_one_more_than_a_caller_may_hold_is_refused_until_he_lets_one_go()
 
 
 async def test_some_wait_for_their_turn_and_come_in_order() -> None:
-    places, who, served = Limit("requests", 1, waiting=2, within_s=60.0), uuid4(), list[int]()
+    places, who, served = Limit(1, code=ErrorCode.TOO_MANY_REQUESTS, waiting=2, within_s=60.0), uuid4(), list[int]()
 
     async def ask(number: int) -> None:
         async with places.hold(who):
@@ -43,7 +43,7 @@ async def test_some_wait_for_their_turn_and_come_in_order() -> None:
 
 
 async def test_who_waits_too_long_is_told_when_to_come_again() -> None:
-    places, who = Limit("requests", 1, waiting=2, within_s=0.01), uuid4()
+    places, who = Limit(1, code=ErrorCode.TOO_MANY_REQUESTS, waiting=2, within_s=0.01), uuid4()
     async with places.hold(who):
         with pytest.raises(RateLimitedError) as late:
             async with places.hold(who):

@@ -47,7 +47,7 @@ async def test_who_is_closed_takes_no_lease_from_who_comes_after(monkeypatch: py
 
     monkeypatch.setattr(feed, "follow", follow)
     monkeypatch.setattr(FeedHub, "_poll_while_leased", poll)
-    hub = FeedHub(SimpleNamespace(bus=lease), follow, lambda _: True)  # type: ignore[arg-type]  # nothing else is asked
+    hub = FeedHub(SimpleNamespace(bus=lease), follow, lambda _: True, str)  # type: ignore[arg-type]  # nothing else is asked
     key = hub.watch(SESSION, "tab")
     await polling.get()
     closing = asyncio.create_task(hub._close(hub._replicas[key]))

@@ -13,7 +13,7 @@ from lxc_dashboard.proxmox.schemas import TaskInfo
 from lxc_dashboard.proxmox.tasks import TaskResult
 from lxc_dashboard.services.jobs.engine import pve_tasks
 from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
-from lxc_dashboard.services.jobs.engine.pve_tasks import PveStep, run_task, stop_task
+from lxc_dashboard.services.jobs.engine.pve_tasks import PveStep, ended_unseen, run_task, stop_task
 from lxc_dashboard.timing import Timing
 from tests.unit.services.creation.doubles import Saying, always
 
@@ -98,6 +98,14 @@ async def test_a_task_that_is_over_or_forgotten_is_begun_anew_by_a_retry_and_ano
     with pytest.raises(raised):
         await run_task(job, step(Saying("U9")))
     assert job.checkpoint.failed == failed
+
+
+@pytest.mark.parametrize(
+    ("exitstatus", "unseen"),
+    [("", True), ("unexpected status", True), ("unable to read tail (got 0 bytes)", True), ("exit code 1", False)],
+)
+def test_only_a_task_that_pve_has_lost_may_have_done_its_work(exitstatus: str, unseen: bool) -> None:
+    assert ended_unseen(TaskFailedError("U", exitstatus)) is unseen
 
 
 async def test_a_task_that_goes_on_though_it_was_to_end_is_owed() -> None:
