@@ -12,7 +12,7 @@ from typing import Any, Final
 import typer
 from rich.markup import escape
 
-from lxc_dashboard.commands.checks import Check, check_clusters, check_endpoint, show_checks
+from lxc_dashboard.commands.doctor import Check, check_clusters, check_endpoint, show_checks
 from lxc_dashboard.commands.terminal import columns, err, out, run
 from lxc_dashboard.db.models import ProxmoxNode
 from lxc_dashboard.db.repositories.nodes import NodeSecrets

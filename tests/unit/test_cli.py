@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lxc_dashboard import cli
-from lxc_dashboard.commands.checks import Check, Verdict, show_checks
+from lxc_dashboard.commands.doctor import Check, Verdict, show_checks
 from lxc_dashboard.commands.nodes import _address, _pair
 from lxc_dashboard.commands.ports import answers, hold
 from lxc_dashboard.embedded.folder import free_port

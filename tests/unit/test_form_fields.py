@@ -15,12 +15,11 @@ from lxc_dashboard.api.v1.openapi import document
 from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.pages.creation.configure import configure_step
 from lxc_dashboard.services.creation.form import links, presets
-from lxc_dashboard.services.creation.form.choices import Choices
-from lxc_dashboard.services.creation.form.defaults import defaults
+from lxc_dashboard.services.creation.form.choices import Choices, defaults
+from lxc_dashboard.services.creation.form.command import pve_parameters
 from lxc_dashboard.services.creation.form.drafts import Draft
 from lxc_dashboard.services.creation.form.fields import FIELDS, STEPS, Field
 from lxc_dashboard.services.creation.form.filled import Filled, form_of, without_secrets
-from lxc_dashboard.services.creation.form.parameters import pve_parameters
 from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from lxc_dashboard.services.creation.form.validation import validate
 from lxc_dashboard.services.templates.model import TemplateConfig

@@ -26,7 +26,7 @@ from lxc_dashboard.db.models import new_id
 from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation import credentials, service
-from lxc_dashboard.services.creation.form import request_body
+from lxc_dashboard.services.creation.form import validation
 from lxc_dashboard.services.creation.form.codes import FieldCode
 from lxc_dashboard.services.jobs import service as jobs
 from lxc_dashboard.services.jobs.request import is_known
@@ -48,7 +48,7 @@ async def create(request: Request) -> Response:
     body = await _object(request)
     if isinstance(body, Response):
         return body
-    spec, secrets = await request_body.completed(rt, session, body)
+    spec, secrets = await validation.completed(rt, session, body)
     await service.request(rt, session, spec, secrets, job_id=job_id)
     view = await service.get_job(rt, session, job_id)
     return answer(creation_of(view), 202, Location=routes.api_creation(job_id))

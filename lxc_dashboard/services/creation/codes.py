@@ -1,8 +1,77 @@
-"""What the creation of a container tells, besides what each job does."""
+"""What a creation says, besides what each job does, and why it, or a request about one, fails."""
 
 from __future__ import annotations
 
+from lxc_dashboard.messages import MessageCode
 from lxc_dashboard.services.jobs.codes import EventCode
+
+
+class FailureCode(MessageCode):
+    """By subject: the way into the guest, the first contact with it, what a step cannot do, and what became of the container."""
+
+    NO_WAY = "way_in.none"
+    NO_WAY_DOOR_FAILED = "way_in.none.door_failed"
+    NO_WAY_NO_ADDRESS = "way_in.none.no_address"
+    NO_WAY_NO_SSH_SERVER = "way_in.none.no_ssh_server"
+    NO_WAY_NO_ROUTE = "way_in.none.no_route"
+    NO_WAY_NO_KEY = "way_in.none.no_key"
+    NOT_ENTERED = "way_in.not_entered"
+    NO_DOOR = "way_in.no_door"
+    NO_DOOR_AFTER_MOVE = "way_in.no_door_after_move"
+    NO_ADDRESS_YET = "way_in.no_address_yet"
+
+    CONTACT_NO_ADDRESS = "failure.contact_no_address"
+    CONTACT_REFUSED = "failure.contact_refused"
+    CONTACT_NO_SERVER = "failure.contact_no_server"
+    CONTACT_NO_ROUTE = "failure.contact_no_route"
+    CONTACT_FAILED = "failure.contact_failed"
+    STORAGE_FULL = "failure.storage_full"
+    DISK_INCOMPLETE = "failure.disk_incomplete"
+    SIMILAR_NAMES = "failure.similar_names"
+    FILE_UNWRITABLE = "failure.file_unwritable"
+    FILE_UNWRITABLE_BECAUSE = "failure.file_unwritable_because"
+    UNPREPARED = "failure.unprepared"
+    UNPREPARED_BECAUSE = "failure.unprepared_because"
+    SILENT_END = "failure.silent_end"
+    OWNER_MISSING = "failure.owner_missing"
+    FOLDER_MISSING = "failure.folder_missing"
+    HA_NOT_STARTED = "failure.ha_not_started"
+    NOT_STARTED = "failure.not_started"
+    DELETED = "failure.deleted"
+    DELETED_BY = "failure.deleted_by"
+    NOT_OURS = "failure.not_ours"
+    STOPPED = "failure.stopped"
+    VMID_OF_OTHER = "failure.vmid_of_other"
+    LEFT_BEHIND = "failure.left_behind"
+    PASSWORD_GONE = "failure.password_gone"  # noqa: S105 a code
+    CREATE_NO_OSTEMPLATE = "failure.create_no_ostemplate"
+    CREATE_NO_SPACE = "failure.create_no_space"
+    CREATE_INTERRUPTED = "failure.create_interrupted"
+    CREATE_FAILED = "failure.create_failed"
+
+    STOP_TIMEOUT = "failure.stop_timeout"
+    DOWNLOAD_CANCELLED = "failure.download_cancelled"
+    DOWNLOAD_BROKE = "failure.download_broke"
+
+    OWN_USER_GOES_ON = "failure.own_user_goes_on"
+    BATCH_GONE = "failure.batch_gone"
+    NO_CREATION = "failure.no_creation"
+    LEFT_NOT_OURS = "failure.left_not_ours"
+    LEFT_RUNS = "failure.left_runs"
+    LEFT_LOCKED = "failure.left_locked"
+    LEFT_LOCK_STAYS = "failure.left_lock_stays"
+    GONE_ALREADY = "failure.gone_already"
+    NOT_CLEARED = "failure.not_cleared"
+    CREDENTIALS_GONE = "failure.credentials_gone"
+    CREDENTIALS_NOT_OURS = "failure.credentials_not_ours"
+    CREDENTIAL_UNKNOWN = "failure.credential_unknown"
+    OWN_USER_EDITS = "failure.own_user_edits"
+    NOT_EDITED = "failure.not_edited"
+    SPEC_UNKNOWN = "failure.spec_unknown"
+    NOT_FOUND_IN_PVE = "failure.not_found_in_pve"
+    CONTAINER_GONE = "failure.container_gone"
+    ADDRESS_TAKEN = "failure.address_taken"
+    NO_VMID_LEFT = "failure.no_vmid_left"
 
 
 class CreationCode(EventCode):

@@ -15,8 +15,7 @@ from lxc_dashboard.db.models import DOWNLOAD_KIND, AuditResult, EventType, Job, 
 from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.errors import ConflictError, NotFoundError, PhaseFailedError, SessionExpiredError
 from lxc_dashboard.messages import Message
-from lxc_dashboard.services.creation.codes import CreationCode
-from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.codes import CreationCode, FailureCode
 from lxc_dashboard.services.jobs.acts import Act, ActRun
 from lxc_dashboard.services.jobs.engine import execution as engine
 from lxc_dashboard.services.jobs.engine.enqueue import enqueue

@@ -16,9 +16,9 @@ from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.services.creation.opening import open_context, plan
-from lxc_dashboard.services.creation.preflight import full_storage
+from lxc_dashboard.services.creation.preflight import volumes
 from lxc_dashboard.services.creation.removal import cancel as cancelling
-from lxc_dashboard.services.creation.removal import idle_cancel as unattended
+from lxc_dashboard.services.creation.removal import cancel as unattended
 from lxc_dashboard.services.creation.removal import leftovers, ownership
 from lxc_dashboard.services.creation.steps import create, deploy, finalize, start, sync
 from lxc_dashboard.services.jobs.kinds import End, Kind, Left, Step, register
@@ -88,7 +88,7 @@ class Creation(Kind[RunContext]):
         if run is None:
             return error, ownership.may_be_made(recorder.checkpoint) and not isinstance(error, GuestGoneError)
         if isinstance(error, PhaseFailedError):
-            error = await full_storage.named(run, error)
+            error = await volumes.named(run, error)
         remains = await _remains(run, error)
         if not remains and recorder.checkpoint.is_done(create.CREATE):
             log.info("container deleted in PVE", job_id=str(run.job_id), why=str(error))

@@ -11,9 +11,8 @@ from lxc_dashboard.services.creation import downloads
 from lxc_dashboard.services.creation.access import doors
 from lxc_dashboard.services.creation.access.doors import NoWay, Way, WayKind
 from lxc_dashboard.services.creation.access.entrance import Entrance
-from lxc_dashboard.services.creation.codes import CreationCode
+from lxc_dashboard.services.creation.codes import CreationCode, FailureCode
 from lxc_dashboard.services.creation.context import RunContext
-from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from lxc_dashboard.services.creation.removal import leftovers
 from lxc_dashboard.services.creation.steps import create, deploy, finalize, pause, start, sync

@@ -11,12 +11,11 @@ from lxc_dashboard.errors import BusyGuestError, ConflictError, NotFoundError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation import preflight, request, service
 from lxc_dashboard.services.creation.audit import audit
-from lxc_dashboard.services.creation.codes import CreationCode
-from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.codes import CreationCode, FailureCode
 from lxc_dashboard.services.creation.form.filled import Filled, filled_of
 from lxc_dashboard.services.creation.form.spec import Secrets
 from lxc_dashboard.services.creation.form.validation import check_password
-from lxc_dashboard.services.creation.preflight.question import Leaving
+from lxc_dashboard.services.creation.preflight.findings import Leaving
 from lxc_dashboard.services.creation.removal import clearing
 from lxc_dashboard.services.creation.request import Reservation
 from lxc_dashboard.services.jobs.engine.enqueue import enqueue

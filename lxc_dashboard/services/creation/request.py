@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
-    from lxc_dashboard.services.creation.preflight.question import Leaving
+    from lxc_dashboard.services.creation.preflight.findings import Leaving
 
 log = structlog.get_logger(__name__)
 

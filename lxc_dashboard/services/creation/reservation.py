@@ -8,8 +8,7 @@ from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import vmids
-from lxc_dashboard.services.creation.codes import CreationCode
-from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.codes import CreationCode, FailureCode
 from lxc_dashboard.services.creation.form import addresses
 from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from lxc_dashboard.services.creation.removal.ownership import is_retryable

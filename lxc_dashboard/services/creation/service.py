@@ -15,7 +15,7 @@ from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth import privileges
 from lxc_dashboard.services.creation import reservation as reserving
 from lxc_dashboard.services.creation.audit import audit
-from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.codes import FailureCode
 from lxc_dashboard.services.creation.form.spec import PasswordMode, Secrets
 from lxc_dashboard.services.creation.removal import clearing
 from lxc_dashboard.services.creation.request import request

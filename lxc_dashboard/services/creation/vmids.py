@@ -11,7 +11,7 @@ from uuid import UUID
 
 from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.messages import Message
-from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.codes import FailureCode
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction

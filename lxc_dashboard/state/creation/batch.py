@@ -15,8 +15,8 @@ import reflex as rx
 from lxc_dashboard import text
 from lxc_dashboard.db.models import now
 from lxc_dashboard.errors import NotFoundError
-from lxc_dashboard.services.creation import batch_views
-from lxc_dashboard.services.creation.batch_views import BatchJob, Outcome
+from lxc_dashboard.services.creation import batches
+from lxc_dashboard.services.creation.batches import BatchJob, Outcome
 from lxc_dashboard.state.base import READY, id_in, notify, notify_error, requires, runtime, session, uuid_of
 from lxc_dashboard.state.jobs.room import JobRoom
 from lxc_dashboard.state.jobs.rows import JobRow, row_of
@@ -72,13 +72,13 @@ class BatchState(JobRoom, rx.State):
     @requires(background=True)
     async def cancel_all(self) -> AsyncIterator[Any]:
         """Cancel every unfinished job."""
-        async for event in self._act(batch_views.cancel_all, text.BATCH_CANCELLING, text.BATCH_CANCELLED, "job"):
+        async for event in self._act(batches.cancel_all, text.BATCH_CANCELLING, text.BATCH_CANCELLED, "job"):
             yield event
 
     @requires(background=True)
     async def retry_failed(self) -> AsyncIterator[Any]:
         """Retry every failed job from the step that failed."""
-        async for event in self._act(batch_views.retry_failed, text.BATCH_RETRYING, text.BATCH_RETRIED, "failed job"):
+        async for event in self._act(batches.retry_failed, text.BATCH_RETRYING, text.BATCH_RETRIED, "failed job"):
             yield event
 
     async def _act(
@@ -104,7 +104,7 @@ class BatchState(JobRoom, rx.State):
 
     async def _read(self) -> None:
         self._read_at = time.monotonic()
-        found = await batch_views.get_batch(runtime(), session(), uuid_of(self.id, text.NO_SUCH_BATCH))
+        found = await batches.get_batch(runtime(), session(), uuid_of(self.id, text.NO_SUCH_BATCH))
         self.pattern, self.userid, self.hidden = found.pattern, found.userid, found.hidden
         self.created_at = found.created_at.isoformat()
         self.own = any(each.job.own for each in found.jobs)
@@ -120,7 +120,7 @@ class BatchState(JobRoom, rx.State):
         except NotFoundError as error:
             await self._lose(error, id=self.id)
             return
-        found = await batch_views.jobs_now(runtime(), uuid_of(self.id, text.NO_SUCH_BATCH))
+        found = await batches.jobs_now(runtime(), uuid_of(self.id, text.NO_SUCH_BATCH))
         shown = {row.id for row in self.rows}
         if len(found) != len(shown) + self.hidden:
             await self._read()

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from lxc_dashboard import text
-from lxc_dashboard.services.creation.form.choices import DOWNLOAD_PREFIX, Choices, is_system
-from lxc_dashboard.services.creation.form.defaults import defaults, lacking
+from lxc_dashboard.services.creation.form.choices import DOWNLOAD_PREFIX, Choices, defaults, is_system, lacking
 from lxc_dashboard.services.creation.form.fields import BY_NAME
 from lxc_dashboard.services.creation.form.filled import Filled
 from lxc_dashboard.services.templates.model import TemplateConfig

@@ -9,11 +9,10 @@ from typing import Any, Final
 
 from lxc_dashboard import text
 from lxc_dashboard.services.creation.form import fields
-from lxc_dashboard.services.creation.form.choices import Choices, split_os_template
-from lxc_dashboard.services.creation.form.defaults import granted, of_node
+from lxc_dashboard.services.creation.form.choices import Choices, granted, of_node, split_os_template
 from lxc_dashboard.services.creation.form.fields import FIELDS, ticked
 from lxc_dashboard.services.creation.form.filled import MAX_ITEMS, VALUE_CHARS
-from lxc_dashboard.services.creation.form.ssh_keys import KEY_MAX_CHARS, KEYS_MAX
+from lxc_dashboard.services.creation.form.readers import KEY_MAX_CHARS, KEYS_MAX
 from lxc_dashboard.services.templates.model import TemplateConfig
 from lxc_dashboard.services.templates.summaries import TemplateDetail
 from lxc_dashboard.state.creation import mount_rows

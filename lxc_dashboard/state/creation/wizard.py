@@ -16,8 +16,7 @@ import reflex as rx
 from lxc_dashboard import routes, text
 from lxc_dashboard.services.creation.form import choices, drafts
 from lxc_dashboard.services.creation.form.batch import Several, validate
-from lxc_dashboard.services.creation.form.choices import Choices
-from lxc_dashboard.services.creation.form.defaults import defaults, of_node
+from lxc_dashboard.services.creation.form.choices import Choices, defaults, of_node
 from lxc_dashboard.services.creation.form.filled import Filled
 from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from lxc_dashboard.services.templates.library import catalog

@@ -12,8 +12,8 @@ import reflex as rx
 from lxc_dashboard import routes, text
 from lxc_dashboard.components.code import language_of
 from lxc_dashboard.db.models import PackageManager
-from lxc_dashboard.services.templates.library import authoring, built_containers, catalog
-from lxc_dashboard.services.templates.library.built_containers import BuiltContainer
+from lxc_dashboard.services.templates.library import authoring, catalog
+from lxc_dashboard.services.templates.library.catalog import BuiltContainer
 from lxc_dashboard.services.templates.library.drafts import OWN_KINDS
 from lxc_dashboard.services.templates.library.rows import is_text
 from lxc_dashboard.services.templates.model import PACKAGE_TIMEOUT_S, SCRIPT_TIMEOUT_S, Bucket, Script, TemplateConfig
@@ -422,8 +422,8 @@ class TemplateContainersState(PageState, rx.State):
             return
         async with self._filling():
             template_id = Address.of(str(self.router.url.path), query).template_id
-            found = await built_containers.containers(runtime(), session(), template_id)
-            counts = await built_containers.counts(session(), runtime().db)
+            found = await catalog.containers(runtime(), session(), template_id)
+            counts = await catalog.counts(session(), runtime().db)
             current = (await self.get_state(TemplateState)).current
             self.rows = [built_row(container, template_id, current) for container in found]
             self.summary = _summary(found) if found else ""

@@ -9,7 +9,7 @@ from typing import Any, Final
 import reflex as rx
 
 from lxc_dashboard import text
-from lxc_dashboard.services.templates.library import built_containers, catalog, drafts
+from lxc_dashboard.services.templates.library import catalog, drafts
 from lxc_dashboard.services.templates.sources import passes
 from lxc_dashboard.state.base import PageState, notify, requires, runtime, session
 from lxc_dashboard.state.templates.rows import (
@@ -174,7 +174,7 @@ class TemplatesState(PageState, rx.State):
         db = runtime().db
         found = await catalog.list_templates(session(), db)
         sources = await catalog.list_sources(session(), db)
-        built = await built_containers.counts(session(), db)
+        built = await catalog.counts(session(), db)
         drafted = {draft.template_id for draft in await drafts.list_drafts(runtime(), session()) if draft.touched}
         self._all = tuple(row_of(s, built.get(s.id, 0), drafted=s.id in drafted) for s in found)
         refused = refusals_of(source.report for source in sources)

@@ -14,7 +14,7 @@ from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.access import entrance
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.removal import cancel as cancelling
-from lxc_dashboard.services.creation.removal import pending_cancels as settling
+from lxc_dashboard.services.creation.removal import cancel as settling
 from tests.integration.creation.conftest import content_of
 
 if TYPE_CHECKING:

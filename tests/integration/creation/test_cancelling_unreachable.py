@@ -17,7 +17,7 @@ from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.access import entrance
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.kind import CREATION
-from lxc_dashboard.services.creation.removal import pending_cancels as settling
+from lxc_dashboard.services.creation.removal import cancel as settling
 from lxc_dashboard.services.creation.steps import sync
 from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from tests.integration.creation.cancelled import (

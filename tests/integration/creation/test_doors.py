@@ -18,7 +18,7 @@ from lxc_dashboard.services.creation import preflight, service
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings
 from lxc_dashboard.services.creation.preflight.findings import FindingSeverity
-from lxc_dashboard.services.creation.removal import pending_cancels as settling
+from lxc_dashboard.services.creation.removal import cancel as settling
 from lxc_dashboard.services.creation.steps import finalize
 from lxc_dashboard.services.creation.views import CreationView
 from lxc_dashboard.services.jobs.engine import reaper

@@ -17,7 +17,7 @@ from lxc_dashboard.services.creation.access import doors
 from lxc_dashboard.services.creation.access import entrance as entrances
 from lxc_dashboard.services.creation.access.doors import Way, WayKind
 from lxc_dashboard.services.creation.access.entrance import RIGHTS_HOLD_FOR_S, Entrance
-from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.codes import FailureCode
 from lxc_dashboard.services.creation.form.spec import ContainerSpec, IpMode, IpSettings
 from lxc_dashboard.services.jobs.engine.run import Guest
 from lxc_dashboard.settings import Settings

@@ -15,7 +15,7 @@ from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation import preflight
-from lxc_dashboard.services.creation.form import request_body
+from lxc_dashboard.services.creation.form import validation
 from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings, Mount
 from lxc_dashboard.services.creation.preflight.findings import Finding
 from lxc_dashboard.settings import Settings
@@ -251,9 +251,9 @@ async def test_an_os_that_the_template_is_not_made_for_is_told_and_never_taken_u
         template, _ = await tx.templates.revision(revision_id)
     asked = {"hostname": "web", "template": str(template.id), "node": "pve1"}
     with pytest.raises(InvalidInputError) as refused:
-        await request_body.completed(rt, session, asked)
+        await validation.completed(rt, session, asked)
     assert refused.value.fields == {
         "ostemplate": f"{template.name} is made for ubuntu 99.04, which pve1 has not: name another"
     }
-    spec, _ = await request_body.completed(rt, session, {**asked, "ostemplate": OSTEMPLATE})
+    spec, _ = await validation.completed(rt, session, {**asked, "ostemplate": OSTEMPLATE})
     assert spec.ostemplate == OSTEMPLATE

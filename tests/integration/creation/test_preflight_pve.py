@@ -17,8 +17,8 @@ from lxc_dashboard.services.auth import acting, tokens
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.auth.sign_in import Origin
 from lxc_dashboard.services.creation import preflight, service
-from lxc_dashboard.services.creation.form import choices, request_body
-from lxc_dashboard.services.creation.form.parameters import pve_parameters
+from lxc_dashboard.services.creation.form import choices, validation
+from lxc_dashboard.services.creation.form.command import pve_parameters
 from lxc_dashboard.services.creation.form.spec import ContainerSpec, IpMode, IpSettings, Mount
 from lxc_dashboard.services.creation.preflight.findings import Finding, FindingSeverity
 from lxc_dashboard.settings import Settings
@@ -209,7 +209,7 @@ async def test_a_storage_of_os_templates_that_the_user_does_not_see_is_told_with
     disks = ("Datastore.AllocateSpace", "Datastore.Audit")
     session = await with_rights(rt, sandbox, **{"/vms": GUEST, "/storage/local-lvm": disks})
     with pytest.raises(InvalidInputError) as refused:
-        await request_body.completed(rt, session, asked)
+        await validation.completed(rt, session, asked)
     assert refused.value.fields["ostemplate"] == (
         f"{template.name} is made for debian 13, which no storage that you see on pve1 has. Name another OS template, "
         "or have Datastore.Audit granted to you at the storage that has it (/storage/NAME)"
@@ -219,7 +219,7 @@ async def test_a_storage_of_os_templates_that_the_user_does_not_see_is_told_with
         "OS templates: you see no storage on pve1 that holds any. You need Datastore.Audit at one that does (/storage/NAME)"
     ]
     sandbox.api.grant("viewer@pve", "/storage/local", "Datastore.Audit")
-    spec, _ = await request_body.completed(rt, session, asked)
+    spec, _ = await validation.completed(rt, session, asked)
     assert spec.ostemplate == OSTEMPLATE
 
 

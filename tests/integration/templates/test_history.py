@@ -26,7 +26,7 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.jobs.identity import line_of
-from lxc_dashboard.services.templates.library import built_containers, catalog, drafts, revisions
+from lxc_dashboard.services.templates.library import catalog, drafts, revisions
 from lxc_dashboard.services.templates.library.diff import ChangeKind
 from lxc_dashboard.services.templates.library.line_diff import LineKind
 from lxc_dashboard.services.templates.library.rows import revision_rows
@@ -144,13 +144,13 @@ async def test_containers_of_a_template_are_those_that_pve_lists_for_the_user(rt
     await built(rt, ann, guests[0].vmid, first.id, guests[0].name)
     await built(rt, ann, guests[2].vmid, other.id)
     await built(rt, ann, guests[3].vmid, second.id, gone=True)
-    found = await built_containers.containers(rt, ann, web)
+    found = await catalog.containers(rt, ann, web)
     assert [(c.vmid, c.hostname, c.node, c.status, c.revision_number, c.older) for c in found] == [
         (guest.vmid, guest.name, guest.node, guest.status, number, older)
         for guest, number, older in zip(guests, (1, 2), (True, False), strict=False)
     ]
     assert [c.built_as for c in found] == ["", "old-name"], "it was renamed"
-    assert await built_containers.counts(ann, rt.db) == {web: 2, await template_of(rt, other): 1}
+    assert await catalog.counts(ann, rt.db) == {web: 2, await template_of(rt, other): 1}
 
 
 async def test_a_guest_that_was_given_the_vmid_again_is_no_container_of_the_template(rt: Runtime, ann: Session) -> None:
@@ -162,11 +162,9 @@ async def test_a_guest_that_was_given_the_vmid_again_is_no_container_of_the_temp
     replaced = await built(rt, ann, guests[1].vmid, revision.id, marked=False)
     await client.lxc.set_config(guests[1].node, guests[1].vmid, {"description": line_of(uuid4())})
     absent = await built(rt, ann, 999_999, revision.id)
-    assert await built_containers.counts(ann, rt.db) == {web: 3}
-    assert await built_containers.containers(rt, ann, web) == []
-    assert await built_containers.counts(ann, rt.db) == {web: 1}, (
-        "what PVE has no more is not counted, once it was looked at"
-    )
+    assert await catalog.counts(ann, rt.db) == {web: 3}
+    assert await catalog.containers(rt, ann, web) == []
+    assert await catalog.counts(ann, rt.db) == {web: 1}, "what PVE has no more is not counted, once it was looked at"
     async with rt.db.transaction() as tx:
         gone = {each: (await tx.containers.get(each)).deleted_at is not None for each in (unmarked, replaced, absent)}
         (event,) = await tx.containers.events(absent)
@@ -182,10 +180,10 @@ async def test_containers_of_another_endpoint_are_not_counted(rt: Runtime, ann: 
         await tx.containers.reserve(
             Container(endpoint_id=elsewhere.id, vmid=101, node="pve1", hostname="web", template_revision_id=revision.id)
         )
-    assert await built_containers.counts(ann, rt.db) == {}
-    assert await built_containers.containers(rt, ann, await template_of(rt, revision)) == []
+    assert await catalog.counts(ann, rt.db) == {}
+    assert await catalog.containers(rt, ann, await template_of(rt, revision)) == []
     with pytest.raises(NotFoundError):
-        await built_containers.containers(rt, ann, uuid4())
+        await catalog.containers(rt, ann, uuid4())
 
 
 async def test_the_search_finds_what_current_revisions_hold(rt: Runtime, ann: Session) -> None:

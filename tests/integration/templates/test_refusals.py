@@ -12,7 +12,7 @@ from lxc_dashboard.db.models import AuditResult, PackageManager, now
 from lxc_dashboard.errors import InvalidInputError, SessionExpiredError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.templates.format.scripts import MAX_SCRIPT_BYTES
+from lxc_dashboard.services.templates.format.content import MAX_SCRIPT_BYTES
 from lxc_dashboard.services.templates.library import authoring, catalog, drafts
 from lxc_dashboard.services.templates.library.rows import revision_rows
 from lxc_dashboard.services.templates.model import PackageEntry, Script, TemplateConfig, TemplateContent

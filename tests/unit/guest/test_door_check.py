@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lxc_dashboard.commands import checks
-from lxc_dashboard.commands.checks import Check, check_door
+from lxc_dashboard.commands import doctor
+from lxc_dashboard.commands.doctor import Check, check_door
 from lxc_dashboard.db.models import ProxmoxNode
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ async def test_root_needs_no_sudo(node: Node, pool: SshPool) -> None:
 
 
 async def test_a_node_that_hangs_is_given_up(node: Node, pool: SshPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "DOOR_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(doctor, "DOOR_TIMEOUT_S", 0.5)
     put(node, "pct", "#!/bin/sh\nexec sleep 300\n")
     put(node, "sudo", SUDO)
     hung = await checked(node, pool)

@@ -12,8 +12,7 @@ from uuid import uuid4
 import pytest
 
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation.form.choices import Choices
-from lxc_dashboard.services.creation.form.defaults import defaults
+from lxc_dashboard.services.creation.form.choices import Choices, defaults
 from lxc_dashboard.services.creation.form.filled import MAX_ITEMS, VALUE_CHARS
 from lxc_dashboard.services.creation.form.mounts import MOUNTS_MAX
 from lxc_dashboard.services.templates.format.packages import MAX_LIST_BYTES

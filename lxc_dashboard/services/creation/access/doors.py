@@ -11,7 +11,7 @@ from uuid import UUID
 from lxc_dashboard.errors import ApiError, GuestError, GuestGoneError, PrivilegeError, UnreachableError
 from lxc_dashboard.guest.doors import address_of
 from lxc_dashboard.messages import Message
-from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.codes import FailureCode
 from lxc_dashboard.services.creation.form.spec import IpMode
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from lxc_dashboard.guest.doors import SSH_PORT, EntryDoor, PctDoor, SshDoor
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth.privileges import CONSOLE_PRIVILEGE
 from lxc_dashboard.services.creation.access.doors import Way, WayKind, door_address, find
-from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.codes import FailureCode
 
 if TYPE_CHECKING:
     from lxc_dashboard.guest.keys import KeyPair

@@ -11,7 +11,7 @@ from lxc_dashboard.errors import DashboardError, GuestGoneError, GuestUnreachabl
 from lxc_dashboard.guest.supervisor import Outcome
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.access.entrance import Entrance
-from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.codes import FailureCode
 from lxc_dashboard.services.creation.steps.start import START
 
 if TYPE_CHECKING:

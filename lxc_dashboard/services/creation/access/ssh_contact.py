@@ -10,8 +10,7 @@ from lxc_dashboard.errors import GuestUnreachableError, KeyRefusedError, PhaseFa
 from lxc_dashboard.guest.doors import SSH_PORT
 from lxc_dashboard.guest.keys import fingerprint_of_pin
 from lxc_dashboard.messages import Message
-from lxc_dashboard.services.creation.codes import CreationCode
-from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.codes import CreationCode, FailureCode
 
 if TYPE_CHECKING:
     from lxc_dashboard.guest.base import Door

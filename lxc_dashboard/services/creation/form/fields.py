@@ -17,6 +17,7 @@ from msgspec import Meta
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.form import mounts, readers
 from lxc_dashboard.services.creation.form.codes import FieldCode
+from lxc_dashboard.services.creation.form.readers import ssh_keys
 from lxc_dashboard.services.creation.form.spec import (
     ContainerSpec,
     ExtraPackage,
@@ -25,7 +26,6 @@ from lxc_dashboard.services.creation.form.spec import (
     PackageRef,
     PasswordMode,
 )
-from lxc_dashboard.services.creation.form.ssh_keys import ssh_keys
 
 STEPS: Final = ("template", "configure", "packages", "scripts", "review")
 _DEFAULTS: Final = {each.name: each.default for each in attributes(ContainerSpec) if each.default is not MISSING}

@@ -9,9 +9,16 @@ from lxc_dashboard.errors import NotFoundError, PrivilegeError, ProxmoxError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import holders
 from lxc_dashboard.services.creation.access import doors
-from lxc_dashboard.services.creation.preflight import identity, inside, neighbourhood, network, volumes
-from lxc_dashboard.services.creation.preflight.findings import Finding, FindingCode, FindingSeverity, error, warning
-from lxc_dashboard.services.creation.preflight.question import Leaving, Question
+from lxc_dashboard.services.creation.preflight import identity, inside, neighbourhood, volumes
+from lxc_dashboard.services.creation.preflight.findings import (
+    Finding,
+    FindingCode,
+    FindingSeverity,
+    Leaving,
+    Question,
+    error,
+    warning,
+)
 from lxc_dashboard.services.templates.library.catalog import load_revision
 
 if TYPE_CHECKING:
@@ -84,7 +91,7 @@ async def inspect(question: Question) -> list[Finding]:
         identity.names(question),
         identity.pool(question),
         volumes.storage(question),
-        network.bridge(question),
+        neighbourhood.bridge(question),
         neighbourhood.addresses(question),
         volumes.os_template(question),
         inside.way_in(question),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lxc_dashboard.proxmox.schemas import Node
-    from lxc_dashboard.services.creation.preflight.question import Question
+    from lxc_dashboard.services.creation.preflight.findings import Question
 
 MIB: Final = 1024**2
 UNKNOWN: Final = "unknown"

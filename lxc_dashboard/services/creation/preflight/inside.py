@@ -21,7 +21,7 @@ from lxc_dashboard.services.templates.format.packages import is_known, unfit
 
 if TYPE_CHECKING:
     from lxc_dashboard.guest.connection import SshAddress
-    from lxc_dashboard.services.creation.preflight.question import Question
+    from lxc_dashboard.services.creation.preflight.findings import Question
 
 DOOR_WAIT_S: Final = 5.0
 

@@ -1,10 +1,17 @@
-"""Room for the disk, and the OS template that it is filled from."""
+"""Space for the disk on its storage, and the OS template that it is filled from.
+
+PVE ends a create task with OK even if the storage becomes full, and the guest's file system is then read-only.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import structlog
+
+from lxc_dashboard.errors import DashboardError, PhaseFailedError
 from lxc_dashboard.messages import Message
+from lxc_dashboard.services.creation.codes import FailureCode
 from lxc_dashboard.services.creation.form.choices import SEES_STORAGE
 from lxc_dashboard.services.creation.preflight.findings import Finding, FindingCode, FindingSeverity, error, warning
 
@@ -12,8 +19,49 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lxc_dashboard.proxmox.schemas import NodeStorage
+    from lxc_dashboard.services.creation.context import RunContext
     from lxc_dashboard.services.creation.form.spec import ContainerSpec, Volume
-    from lxc_dashboard.services.creation.preflight.question import Question
+    from lxc_dashboard.services.creation.preflight.findings import Question
+
+
+log = structlog.get_logger(__name__)
+
+# A pool of LVM tells its use in hundredths of a percent, and the last blocks of a storage are often kept back.
+FULL_SHARE: Final = 0.001
+FULL_BYTES: Final = 16 * 1024**2
+
+
+def is_full(storage: NodeStorage) -> bool:
+    """False for one that does not tell its size."""
+    return bool(storage.total) and storage.avail < max(FULL_BYTES, storage.total * FULL_SHARE)
+
+
+async def find(ctx: RunContext) -> str:
+    """The first storage of this container that is full; empty where none is, or PVE does not tell.
+
+    ``GET /nodes/{node}/storage``.
+    """
+    own = {volume.storage for volume in ctx.spec.volumes}
+    try:
+        seen = await ctx.client.nodes.storage(ctx.guest.node)
+    except DashboardError as error:
+        log.info("storages not told", job_id=str(ctx.job_id), why=str(error))
+        return ""
+    return next((storage.storage for storage in seen if storage.storage in own and is_full(storage)), "")
+
+
+async def named(ctx: RunContext, error: PhaseFailedError) -> PhaseFailedError:
+    """``error``, or the same with the full storage that is behind it."""
+    name = await find(ctx) if error.of_disk else ""
+    return caused_by(name, error) if name else error
+
+
+def caused_by(name: str, error: PhaseFailedError) -> PhaseFailedError:
+    """``error`` as caused by the full storage ``name``."""
+    return PhaseFailedError(
+        error.phase, Message.of(FailureCode.STORAGE_FULL, storage=name, reason=error.reason), step=error.step
+    )
+
 
 GIB: Final = 1024**3
 MIB: Final = 1024**2

@@ -12,8 +12,7 @@ from lxc_dashboard.errors import ConflictError, DashboardError, PrivilegeError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth import acting, privileges
 from lxc_dashboard.services.creation.audit import audit
-from lxc_dashboard.services.creation.codes import CreationCode
-from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.codes import CreationCode, FailureCode
 from lxc_dashboard.services.creation.removal import leftovers
 from lxc_dashboard.services.jobs.acts import Act, ActRun
 from lxc_dashboard.services.jobs.engine.run import Guest

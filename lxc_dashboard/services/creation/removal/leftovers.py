@@ -1,18 +1,25 @@
-"""Deleting what a failed or cancelled creation has left in PVE, and nothing else: a part of a job."""
+"""Deletes what a failed or cancelled creation has left in PVE, and nothing else: a part of a job.
+
+Also disks that a killed create has made and no configuration names. A vmid is no proof: an earlier guest may have left disks,
+and clusters that share a storage use the same vmids. So a disk is the run's only if it was made while the run's own create task
+ran. All others are left for people to decide.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+import structlog
+
 from lxc_dashboard.db.models import EventType
-from lxc_dashboard.errors import ConflictError
+from lxc_dashboard.errors import ConflictError, PrivilegeError, ProxmoxError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.containers import ha
 from lxc_dashboard.services.creation.access.entrance import unlock
-from lxc_dashboard.services.creation.codes import CreationCode
-from lxc_dashboard.services.creation.failures import FailureCode
-from lxc_dashboard.services.creation.removal import orphans, ownership
+from lxc_dashboard.services.creation.codes import CreationCode, FailureCode
+from lxc_dashboard.services.creation.form.spec import ContainerSpec
+from lxc_dashboard.services.creation.removal import ownership
 from lxc_dashboard.services.creation.removal.ownership import CREATE_LOCK, Claim, Place
 from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.engine.pve_tasks import PveStep, run_noted
@@ -20,7 +27,58 @@ from lxc_dashboard.services.jobs.engine.pve_tasks import PveStep, run_noted
 if TYPE_CHECKING:
     from lxc_dashboard.db.models import Container, Job
     from lxc_dashboard.proxmox.client import ProxmoxClient
+    from lxc_dashboard.proxmox.schemas import Content
     from lxc_dashboard.services.jobs.engine.run import Run
+
+
+log = structlog.get_logger(__name__)
+
+DISKS: Final = frozenset({"images", "rootdir"})
+DELETE_DEADLINE_S: Final = 300.0
+
+
+async def unreferenced(client: ProxmoxClient, creation: Job, node: str, vmid: int) -> tuple[Content, ...]:
+    """``GET .../storage/{storage}/content``: the disks of this vmid, of which a bare configuration knows nothing."""
+    if not (await client.lxc.config(node, vmid)).is_bare:
+        return ()
+    found: list[Content] = []
+    for storage in dict.fromkeys(volume.storage for volume in ContainerSpec.from_json(creation.params).volumes):
+        try:
+            listed = await client.storage.content(node, storage, vmid=vmid)
+        except (ProxmoxError, PrivilegeError) as error:
+            log.info("volumes not listed", storage=storage, vmid=vmid, why=str(error))
+            continue
+        found += [volume for volume in listed if volume.vmid == vmid and volume.content in DISKS]
+    return tuple(found)
+
+
+async def remove(client: ProxmoxClient, claim: Claim, node: str, found: tuple[Content, ...]) -> tuple[str, ...]:
+    """Delete what the run made, while its configuration still holds the vmid; the volumes that stay.
+
+    Those stay that are not proven to be the run's, and those that the user may not delete.
+    """
+    if not found:
+        return ()
+    making = await ownership.own_makings(client, claim, node)
+    stays: list[str] = []
+    for volume in found:
+        made_here = any(0 < task.starttime <= volume.ctime <= task.endtime for task in making)  # 0: not told
+        if not (made_here and await _is_deleted(client, node, volume.volid)):
+            stays.append(volume.volid)
+    return tuple(stays)
+
+
+async def _is_deleted(client: ProxmoxClient, node: str, volid: str) -> bool:
+    """``DELETE .../content/{volume}``."""
+    try:
+        upid = await client.storage.delete(node, volid.partition(":")[0], volid)
+        if upid:
+            await client.tasks.wait(upid, deadline_s=DELETE_DEADLINE_S, stop_on_cancellation=False)
+    except (ProxmoxError, PrivilegeError) as error:
+        log.info("volume not deleted", volume=volid, why=str(error))
+        return False
+    return True
+
 
 STOP: Final = "destroy.stop"
 DELETE: Final = "destroy.delete"
@@ -79,13 +137,13 @@ async def delete(run: Run, creation: Job, container: Container) -> tuple[str, ..
 async def _prepare(run: Run, creation: Job, container: Container, place: Place) -> tuple[str, ...]:
     """Lift the lock of a killed create, stop the guest, delete the disks that no configuration names. Those that stay."""
     claim, node = _claim(creation, container), place.node
-    found = await orphans.unreferenced(run.client, creation, node, container.vmid)
+    found = await unreferenced(run.client, creation, node, container.vmid)
     if place.guest.lock == CREATE_LOCK:
         # All that a killed create left is this lock, which blocks the delete. Only the node's root can lift it.
         await _unlock(run, claim, node)
     if place.guest.running:
         await _stop(run, claim.vmid, node)
-    return await orphans.remove(run.client, claim, node, found)
+    return await remove(run.client, claim, node, found)
 
 
 async def _stop(run: Run, vmid: int, node: str) -> None:

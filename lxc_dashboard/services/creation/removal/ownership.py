@@ -13,7 +13,7 @@ from lxc_dashboard.errors import ConflictError, PhaseFailedError, PrivilegeError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.proxmox.schemas import Guest, LxcConfig, TaskInfo
 from lxc_dashboard.proxmox.schemas.tasks import Upid
-from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.codes import FailureCode
 from lxc_dashboard.services.creation.steps import notes
 from lxc_dashboard.services.creation.steps.create import CREATE
 from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint

@@ -9,13 +9,12 @@ from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.errors import ApiError, PhaseFailedError, PreflightError, TaskFailedError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation import downloads, preflight
-from lxc_dashboard.services.creation.codes import CreationCode
+from lxc_dashboard.services.creation.codes import CreationCode, FailureCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.downloads import Order
-from lxc_dashboard.services.creation.failures import FailureCode
-from lxc_dashboard.services.creation.form.parameters import pve_parameters
+from lxc_dashboard.services.creation.form.command import pve_parameters
 from lxc_dashboard.services.creation.form.spec import PasswordMode
-from lxc_dashboard.services.creation.preflight import full_storage
+from lxc_dashboard.services.creation.preflight import volumes
 from lxc_dashboard.services.creation.preflight.findings import FindingSeverity
 from lxc_dashboard.services.creation.steps import notes, pause
 from lxc_dashboard.services.creation.steps import vmid_conflict as moving
@@ -123,10 +122,10 @@ async def _create(ctx: RunContext) -> None:
 async def _refuse_unwritten(ctx: RunContext) -> None:
     """Raises ``PhaseFailedError`` where its storage was short of room before, and has none left: PVE says OK to that."""
     facts = ctx.checkpoint.facts
-    facts[FULL] = facts.get(FULL) or await full_storage.find(ctx)
+    facts[FULL] = facts.get(FULL) or await volumes.find(ctx)
     if name := facts[FULL]:
         reason = Message.of(FailureCode.DISK_INCOMPLETE, vmid=ctx.guest.vmid)
-        raise full_storage.caused_by(name, PhaseFailedError(Phase.CREATING.value, reason, step="create"))
+        raise volumes.caused_by(name, PhaseFailedError(Phase.CREATING.value, reason, step="create"))
 
 
 async def _adopt(ctx: RunContext, error: ApiError | TaskFailedError) -> None:

@@ -12,9 +12,8 @@ from lxc_dashboard.guest.files import GuestFile, Placement, place
 from lxc_dashboard.guest.supervisor import Supervisor, clear_marker, read_marker
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.access.doors import NoWay
-from lxc_dashboard.services.creation.codes import CreationCode
+from lxc_dashboard.services.creation.codes import CreationCode, FailureCode
 from lxc_dashboard.services.creation.context import RunContext
-from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.preflight.explain import Cause, likely_cause
 from lxc_dashboard.services.creation.removal.ownership import ensure_ours
 from lxc_dashboard.services.jobs.events.lines import plain, shown

@@ -15,11 +15,9 @@ from lxc_dashboard.guest.supervisor import Outcome, Step, StepEnd, Supervisor
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.access.entrance import Entrance
 from lxc_dashboard.services.creation.access.liveness import Liveness
-from lxc_dashboard.services.creation.codes import CreationCode
+from lxc_dashboard.services.creation.codes import CreationCode, FailureCode
 from lxc_dashboard.services.creation.context import RunContext
-from lxc_dashboard.services.creation.failures import FailureCode
-from lxc_dashboard.services.creation.preflight.explain import Cause, explain
-from lxc_dashboard.services.creation.steps.unknown_packages import close_names, unknown_name
+from lxc_dashboard.services.creation.preflight.explain import Cause, close_names, explain, unknown_name
 
 LINE_LIMIT_BYTES: Final = 16 * 1024
 TAIL_LINES: Final = 40

@@ -1,17 +1,116 @@
-"""Packages of a run: which ones, batched by manager."""
+"""Packages of a run, batched by manager, and the command lines of each manager in the guest: plain ``sh``; the packages are ``$@``.
+
+Each command installs only what is missing or has another version than the pinned one, waits for the holder of the manager's
+lock, and leaves its output to ``explain``.
+"""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.services.creation.form.spec import ContainerSpec, PackageRef
-from lxc_dashboard.services.creation.steps.installers import custom_script, install_script
 
 if TYPE_CHECKING:
     from lxc_dashboard.services.templates.model import PackageEntry, TemplateContent
+
+
+LOCK_WAIT_S: Final = 600
+
+_KEEP_MISSING: Final = """
+wanted=$#
+for spec in "$@"; do
+    shift
+    has "$spec" || set -- "$@" "$spec"
+done
+if [ "$#" -eq 0 ]; then
+    log_info "All $wanted packages are installed already"
+    exit 0
+fi
+log_info "Installing $# of $wanted packages: $*"
+"""
+# A pin may ask for an older version than the one that is there; of what release a package is, only apt knows. Without a
+# terminal of its own dpkg stays in the step's session, and ends with it.
+_APT: Final = (
+    """
+has() {
+    found=$(dpkg-query -W -f '${db:Status-Status} ${Version}' "${1%%[=/]*}" 2>/dev/null) || return 1
+    [ "${found%% *}" = installed ] || return 1
+    case $1 in
+    *=*) case ${found#* } in ${1#*=}) return 0 ;; *) return 1 ;; esac ;;
+    */*) return 1 ;;
+    esac
+    return 0
+}
+"""
+    + _KEEP_MISSING
+    + f"""
+wait_for_apt_lock {LOCK_WAIT_S}
+apt-get -o DPkg::Lock::Timeout={LOCK_WAIT_S} -o Acquire::Retries=3 update
+lxcd_finish_dpkg
+apt-get -y -o DPkg::Lock::Timeout={LOCK_WAIT_S} -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 --allow-downgrades \\
+    -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install -- "$@"
+"""
+)
+# apk reads the version of `name=1.2-r0` here as it does in `add`.
+_APK: Final = (
+    'has() { apk info -e "$1" >/dev/null 2>&1; }\n'
+    + _KEEP_MISSING
+    + f'apk add --update-cache --wait {LOCK_WAIT_S} "$@"\n'
+)
+# dnf waits for its lock by itself. What rpm does not know by this name (a group, a path) is dnf's to judge. No `--` before the
+# packages: dnf5 knows none before 5.4.3, and no list holds an option.
+_DNF: Final = (
+    'has() { rpm -q --quiet -- "$1" >/dev/null 2>&1; }\n' + _KEEP_MISSING + 'dnf -y --setopt=retries=3 install "$@"\n'
+)
+_NPM: Final = (
+    'has() { npm ls --global --depth=0 -- "$1" >/dev/null 2>&1; }\n'
+    + _KEEP_MISSING
+    + 'npm install --global --no-fund --no-audit --no-progress -- "$@"\n'
+)
+# pip itself leaves alone what is installed as it should be, and asks no server then.
+_PIP: Final = """
+export PIP_BREAK_SYSTEM_PACKAGES=1 PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
+export PIP_PROGRESS_BAR=off
+log_info "Installing what is missing of $# packages: $*"
+python3 -m pip install -- "$@"
+"""
+# What must be there, and how to ask for it.
+_TOOLS: Final = {
+    PackageManager.APT: ("apt-get", "command -v apt-get", _APT),
+    PackageManager.APK: ("apk", "command -v apk", _APK),
+    PackageManager.DNF: ("dnf", "command -v dnf", _DNF),
+    PackageManager.NPM: ("npm", "command -v npm", _NPM),
+    PackageManager.PIP: ("python3 with pip", "python3 -m pip --version", _PIP),
+}
+
+
+def install_script(manager: PackageManager, specs: Sequence[str]) -> bytes:
+    """All of ``specs`` at once. ``KeyError`` for custom ones, which bring their own commands."""
+    tool, asked, body = _TOOLS[manager]
+    return (
+        "#!/bin/sh\nset -eu\n"
+        f"{asked} >/dev/null 2>&1 || {{ log_error '{tool} is not in this guest: {manager.value} packages cannot be installed'; exit 1; }}\n"
+        f"set -- {shlex.join(specs)}\n{body}"
+    ).encode()
+
+
+def custom_script(name: str, check: str, install: str) -> bytes:
+    """A package with commands of its own: installed where the check fails, and checked afterwards."""
+    shown = shlex.quote(name)
+    return (
+        "set -u\n"
+        f"if ( eval {shlex.quote(check)} ) >/dev/null 2>&1; then\n"
+        f'    log_info {shown} "is installed already"\n    exit 0\nfi\n'
+        f"log_info Installing {shown}\n"
+        f"( eval {shlex.quote(install)} ) || exit $?\n"
+        f"if ( eval {shlex.quote(check)} ) >/dev/null 2>&1; then exit 0; fi\n"
+        f'log_error {shown} "was installed, but its check still fails"\nexit 1\n'
+    ).encode()
+
 
 BATCH_TIMEOUT_S: Final = 3600
 # The system's own first: they bring npm, pip and what custom ones need.

@@ -14,9 +14,8 @@ from lxc_dashboard.services.containers import ha
 from lxc_dashboard.services.creation.access import guest_addresses as asking
 from lxc_dashboard.services.creation.access import ssh_contact as contact
 from lxc_dashboard.services.creation.access.doors import NoWay, Way
-from lxc_dashboard.services.creation.codes import CreationCode
+from lxc_dashboard.services.creation.codes import CreationCode, FailureCode
 from lxc_dashboard.services.creation.context import RunContext
-from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.form.spec import NETWORK_DEVICE, IpMode
 from lxc_dashboard.services.creation.removal.ownership import ensure_ours
 from lxc_dashboard.services.creation.steps.packages import batches

@@ -10,9 +10,8 @@ from lxc_dashboard.errors import PhaseFailedError
 from lxc_dashboard.guest.files import Placement
 from lxc_dashboard.guest.supervisor import Supervisor
 from lxc_dashboard.messages import Message
-from lxc_dashboard.services.creation.codes import CreationCode
+from lxc_dashboard.services.creation.codes import CreationCode, FailureCode
 from lxc_dashboard.services.creation.context import RunContext
-from lxc_dashboard.services.creation.failures import FailureCode
 from lxc_dashboard.services.creation.preflight.findings import FindingCode
 from lxc_dashboard.services.creation.steps.deploy import door_of, place_entry
 from lxc_dashboard.services.creation.steps.guest_steps import GuestStep, fit_name, run_step

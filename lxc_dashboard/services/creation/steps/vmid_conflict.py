@@ -10,8 +10,7 @@ from lxc_dashboard.db.models import AuditResult, EventType, Phase
 from lxc_dashboard.errors import LeaseGoneError, PhaseFailedError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation import vmids
-from lxc_dashboard.services.creation.codes import CreationCode
-from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.codes import CreationCode, FailureCode
 from lxc_dashboard.services.creation.steps import notes
 from lxc_dashboard.services.jobs.kinds import BeginAgainError
 

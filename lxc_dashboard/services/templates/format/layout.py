@@ -18,11 +18,10 @@ from lxc_dashboard.errors import RuleError, TemplateError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.format.codes import FormatCode
 from lxc_dashboard.services.templates.format.conf import CONF_NAME, parse_conf
-from lxc_dashboard.services.templates.format.content import CONFIGS_NAME
+from lxc_dashboard.services.templates.format.content import CONFIGS_NAME, MAX_SCRIPT_BYTES, check_script_name
 from lxc_dashboard.services.templates.format.files import check_name, read_target_dir
 from lxc_dashboard.services.templates.format.packages import check_bucket
 from lxc_dashboard.services.templates.format.packages import written as line_of
-from lxc_dashboard.services.templates.format.scripts import MAX_SCRIPT_BYTES, check_script_name
 from lxc_dashboard.services.templates.format.text import decode
 from lxc_dashboard.services.templates.model import (
     Bucket,

@@ -14,10 +14,9 @@ from lxc_dashboard.errors import RuleError, TemplateError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.format.codes import FormatCode
 from lxc_dashboard.services.templates.format.conf import parse_conf
-from lxc_dashboard.services.templates.format.content import CONFIGS_NAME, MAX_SCRIPTS
+from lxc_dashboard.services.templates.format.content import CONFIGS_NAME, MAX_SCRIPTS, check_description, parse_script
 from lxc_dashboard.services.templates.format.files import check_owner
 from lxc_dashboard.services.templates.format.layout import EXECUTABLE, quoted, script_data
-from lxc_dashboard.services.templates.format.scripts import check_description, parse_script
 from lxc_dashboard.services.templates.format.tree import Tree, plain_text
 from lxc_dashboard.services.templates.model import (
     MAX_TIMEOUT_S,

@@ -13,10 +13,16 @@ from uuid import UUID
 from lxc_dashboard.db.storable import storable
 from lxc_dashboard.errors import InvalidInputError, RuleError, TemplateError
 from lxc_dashboard.messages import Message
-from lxc_dashboard.services.templates.format import files, packages, scripts
+from lxc_dashboard.services.templates.format import files, packages
 from lxc_dashboard.services.templates.format.codes import FormatCode
 from lxc_dashboard.services.templates.format.conf import check_config
-from lxc_dashboard.services.templates.format.content import MAX_BUCKETS, MAX_SCRIPTS
+from lxc_dashboard.services.templates.format.content import (
+    MAX_BUCKETS,
+    MAX_SCRIPTS,
+    check_description,
+    check_script_name,
+    parse_script,
+)
 from lxc_dashboard.services.templates.format.tree import MAX_TEMPLATE_BYTES
 from lxc_dashboard.services.templates.library.codes import LibraryCode
 from lxc_dashboard.services.templates.library.draft import DraftContent, DraftFile, is_ordered
@@ -142,16 +148,16 @@ class _Validation:
 
     def _script(self, script: Script, position: int) -> Script:
         at = f"scripts.{script.name}"
-        self._check(f"{at}.name", lambda: scripts.check_script_name(script.name), None)
+        self._check(f"{at}.name", lambda: check_script_name(script.name), None)
         file = f"scripts/{script.name}"
         nothing: tuple[Script, tuple[Finding, ...]] = (script, ())
         content = script.content.encode()
         read, findings = self._check(
-            f"{at}.content", lambda: scripts.parse_script(script.name, position, content, file), nothing
+            f"{at}.content", lambda: parse_script(script.name, position, content, file), nothing
         )
         self._warnings += findings
         description = self._check(
-            f"{at}.description", lambda: scripts.check_description(script.description), script.description
+            f"{at}.description", lambda: check_description(script.description), script.description
         )
         self._check(f"{at}.timeout_s", lambda: packages.parse_seconds(str(script.timeout_s)), 0)
         return replace(script, position=position, content=read.content, description=description)

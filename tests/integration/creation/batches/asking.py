@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from lxc_dashboard.services.creation import batch_views, batches
+from lxc_dashboard.services.creation import batches
 from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings
 from tests.integration.creation.conftest import Lab, spec_of
 
@@ -18,5 +18,5 @@ async def ask(lab: Lab, pattern: str = "web-{1..3}", **given: Any) -> UUID:
     return await batches.request_batch(lab.rt, lab.session, pattern, spec, **given)
 
 
-async def view(lab: Lab, batch_id: UUID) -> batch_views.BatchView:
-    return await batch_views.get_batch(lab.rt, lab.session, batch_id)
+async def view(lab: Lab, batch_id: UUID) -> batches.BatchView:
+    return await batches.get_batch(lab.rt, lab.session, batch_id)

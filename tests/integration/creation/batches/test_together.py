@@ -7,7 +7,7 @@ import pytest
 from lxc_dashboard.db.models import JobState, new_id
 from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import batch_views
+from lxc_dashboard.services.creation import batches
 from tests.integration.creation.batches.asking import ask, view
 from tests.integration.creation.conftest import OSTEMPLATE, Lab
 from tests.integration.endpoints import sign_in
@@ -17,13 +17,13 @@ async def test_cancelling_all_ends_each_that_has_not_ended(lab: Lab) -> None:
     batch_id = await ask(lab)
     first, *rest = (each.job for each in (await view(lab, batch_id)).jobs)
     await lab.finish(first.id)
-    outcome = await batch_views.cancel_all(lab.rt, lab.session, batch_id)
+    outcome = await batches.cancel_all(lab.rt, lab.session, batch_id)
     assert (outcome.done, outcome.refused) == (("web-2", "web-3"), ())
     for job in rest:
         await lab.finish(job.id, state=JobState.CANCELLED)
     assert lab.containers_named("web-1") == [first.vmid]
     assert lab.containers_named("web-2") == lab.containers_named("web-3") == []
-    assert (await batch_views.cancel_all(lab.rt, lab.session, batch_id)).done == ()
+    assert (await batches.cancel_all(lab.rt, lab.session, batch_id)).done == ()
 
 
 async def test_all_that_failed_are_retried_and_the_rest_is_left_alone(lab: Lab) -> None:
@@ -36,7 +36,7 @@ async def test_all_that_failed_are_retried_and_the_rest_is_left_alone(lab: Lab) 
     for job in jobs[1:]:
         await lab.finish(job.id, state=JobState.FAILED)
     volumes[name] = taken_away
-    outcome = await batch_views.retry_failed(lab.rt, lab.session, batch_id)
+    outcome = await batches.retry_failed(lab.rt, lab.session, batch_id)
     assert (outcome.done, outcome.refused) == (("web-2", "web-3"), ())
     for job in jobs[1:]:
         await lab.finish(job.id)
@@ -51,7 +51,7 @@ async def test_others_see_what_pve_lets_them_see_and_touch_nothing(lab: Lab) -> 
     found = await view(lab, batch_id)
     assert [each.job.hostname for each in found.jobs] == ["web-1"]
     assert found.hidden == 2
-    assert (await batch_views.cancel_all(lab.rt, lab.session, batch_id)).done == ()
+    assert (await batches.cancel_all(lab.rt, lab.session, batch_id)).done == ()
 
 
 async def test_who_sees_a_guest_does_not_see_the_job_that_had_its_vmid_before(lab: Lab) -> None:
@@ -72,4 +72,4 @@ async def test_a_batch_that_may_not_be_seen_is_as_one_that_is_not_there(lab: Lab
         with pytest.raises(NotFoundError):
             await view(lab, wanted)
         with pytest.raises(NotFoundError):
-            await batch_views.cancel_all(lab.rt, lab.session, wanted)
+            await batches.cancel_all(lab.rt, lab.session, wanted)

@@ -17,9 +17,9 @@ from lxc_dashboard.services.creation.access.entrance import ENTRY_PRIVILEGES
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.kind import CREATION
 from lxc_dashboard.services.creation.removal import cancel as cancelling
-from lxc_dashboard.services.creation.removal import idle_cancel as unattended
+from lxc_dashboard.services.creation.removal import cancel as settling
+from lxc_dashboard.services.creation.removal import cancel as unattended
 from lxc_dashboard.services.creation.removal import leftovers
-from lxc_dashboard.services.creation.removal import pending_cancels as settling
 from lxc_dashboard.services.creation.removal.ownership import CREATE_LOCK, Claim
 from lxc_dashboard.services.creation.steps import deploy, finalize, notes
 from lxc_dashboard.services.creation.steps.create import CREATE

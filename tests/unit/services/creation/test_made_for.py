@@ -9,11 +9,10 @@ import pytest
 
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.access.doors import NoWay
-from lxc_dashboard.services.creation.form.choices import Choices, OsTemplateChoice
-from lxc_dashboard.services.creation.form.defaults import system_missing
+from lxc_dashboard.services.creation.form.choices import Choices, OsTemplateChoice, system_missing
 from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from lxc_dashboard.services.creation.preflight import inside
-from lxc_dashboard.services.creation.preflight.question import Question
+from lxc_dashboard.services.creation.preflight.findings import Question
 from lxc_dashboard.services.templates.model import TemplateConfig, TemplateContent
 from tests.worded import cause
 

@@ -12,7 +12,7 @@ from lxc_dashboard.errors import KeyRefusedError, PhaseFailedError
 from lxc_dashboard.guest.keys import KeyPair
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.access.doors import NoWay
-from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.codes import FailureCode
 from lxc_dashboard.services.creation.steps import finalize
 from lxc_dashboard.services.creation.steps.deploy import door_of
 from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from lxc_dashboard.db.models import FilePolicy, PackageManager
 from lxc_dashboard.errors import TemplateError
+from lxc_dashboard.services.templates.format.content import parse_script
 from lxc_dashboard.services.templates.format.layout import folded
 from lxc_dashboard.services.templates.format.packages import parse_packages
-from lxc_dashboard.services.templates.format.scripts import parse_script
 from lxc_dashboard.services.templates.model import (
     Bucket,
     FileEntry,

@@ -12,8 +12,8 @@ import pytest
 from lxc_dashboard import text
 from lxc_dashboard.db.models import CREATE_KIND, Container, Job, JobState, new_id
 from lxc_dashboard.errors import NotFoundError, UnreachableError
-from lxc_dashboard.services.creation import batch_views
-from lxc_dashboard.services.creation.batch_views import BatchJob, BatchView, Outcome
+from lxc_dashboard.services.creation import batches as service
+from lxc_dashboard.services.creation.batches import BatchJob, BatchView, Outcome
 from lxc_dashboard.services.creation.views import creation_view
 from lxc_dashboard.state import base, guard
 from lxc_dashboard.state.creation.batch import BatchState, cancel_title, outcome_notes
@@ -95,8 +95,8 @@ class Batches:
 @pytest.fixture
 def batches(monkeypatch: pytest.MonkeyPatch) -> Iterator[Batches]:
     found = Batches()
-    monkeypatch.setattr(batch_views, "get_batch", found.get_batch)
-    monkeypatch.setattr(batch_views, "jobs_now", found.jobs_now)
+    monkeypatch.setattr(service, "get_batch", found.get_batch)
+    monkeypatch.setattr(service, "jobs_now", found.jobs_now)
     process: Any = SimpleNamespace(runtime=None)
     token = guard._CALLER.set(guard.Caller(process, someone()))
     yield found

@@ -8,8 +8,7 @@ import pytest
 
 from lxc_dashboard import text
 from lxc_dashboard.db.models import PackageManager
-from lxc_dashboard.services.creation.form.choices import Choices
-from lxc_dashboard.services.creation.form.defaults import defaults
+from lxc_dashboard.services.creation.form.choices import Choices, defaults
 from lxc_dashboard.services.creation.form.filled import Filled
 from lxc_dashboard.services.templates.model import Bucket, PackageEntry, Script, TemplateConfig
 from lxc_dashboard.services.templates.summaries import TemplateDetail

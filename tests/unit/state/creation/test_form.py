@@ -22,8 +22,9 @@ from lxc_dashboard.services.creation.form.choices import (
     NodeChoice,
     OsTemplateChoice,
     StorageChoice,
+    defaults,
+    host_name,
 )
-from lxc_dashboard.services.creation.form.defaults import defaults, host_name
 from lxc_dashboard.services.creation.form.validation import validate
 from lxc_dashboard.services.creation.preflight.findings import Finding, FindingSeverity
 from lxc_dashboard.services.templates.model import Bucket, PackageEntry, Script, TemplateConfig

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lxc_dashboard.services.creation.form.defaults import defaults
+from lxc_dashboard.services.creation.form.choices import defaults
 from lxc_dashboard.services.creation.form.spec import Mount
 from lxc_dashboard.services.creation.form.validation import validate
 from lxc_dashboard.state.creation import form as wizard

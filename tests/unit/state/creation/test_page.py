@@ -13,8 +13,7 @@ import pytest
 from lxc_dashboard.db.models import DOWNLOAD_KIND, Job
 from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.services.creation import downloads
-from lxc_dashboard.services.creation.form.choices import ApplianceChoice, Choices
-from lxc_dashboard.services.creation.form.defaults import defaults
+from lxc_dashboard.services.creation.form.choices import ApplianceChoice, Choices, defaults
 from lxc_dashboard.state.creation import offer
 from lxc_dashboard.state.creation.offer import UNSEEN_POOLS_MAX, AppliancesState, OfferState
 from lxc_dashboard.state.creation.page import CreateState

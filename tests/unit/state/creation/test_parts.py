@@ -8,8 +8,7 @@ import pytest
 import reflex as rx
 from reflex.utils.format import format_event_handler
 
-from lxc_dashboard.services.creation.form.choices import Choices, StorageChoice
-from lxc_dashboard.services.creation.form.defaults import defaults
+from lxc_dashboard.services.creation.form.choices import Choices, StorageChoice, defaults
 from lxc_dashboard.state.creation.configure import AddressesState, FieldsState, MountsState
 from lxc_dashboard.state.creation.mount_rows import MountRow, format_rows
 from lxc_dashboard.state.creation.offer import AppliancesState, OfferState

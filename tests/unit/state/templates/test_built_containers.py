@@ -6,7 +6,7 @@ from dataclasses import replace
 from uuid import uuid4
 
 from lxc_dashboard.db.models import now
-from lxc_dashboard.services.templates.library.built_containers import BuiltContainer
+from lxc_dashboard.services.templates.library.catalog import BuiltContainer
 from lxc_dashboard.state.templates.detail import built_row
 
 OLDER = BuiltContainer(uuid4(), 101, "web-1", "pve1", "running", 1, older=True, created_at=now())

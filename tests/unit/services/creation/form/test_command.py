@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lxc_dashboard.services.creation.form import command
-from lxc_dashboard.services.creation.form.parameters import pve_parameters
+from lxc_dashboard.services.creation.form.command import pve_parameters
 from lxc_dashboard.services.creation.form.spec import (
     ContainerSpec,
     IpMode,

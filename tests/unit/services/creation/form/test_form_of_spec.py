@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lxc_dashboard.db.models import PackageManager, SourceKind
-from lxc_dashboard.services.creation.form.choices import Choices, split_os_template
-from lxc_dashboard.services.creation.form.defaults import defaults
+from lxc_dashboard.services.creation.form.choices import Choices, defaults, split_os_template
 from lxc_dashboard.services.creation.form.filled import Filled, filled_of, form_of
 from lxc_dashboard.services.creation.form.spec import (
     ContainerSpec,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lxc_dashboard.errors import InvalidInputError
-from lxc_dashboard.services.creation.form.parameters import pve_parameters
+from lxc_dashboard.services.creation.form.command import pve_parameters
 from lxc_dashboard.services.creation.form.spec import Mount
 from lxc_dashboard.services.creation.form.validation import validate
 from tests.unit.services.creation.form.test_spec import LEAST

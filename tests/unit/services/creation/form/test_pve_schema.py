@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from lxc_dashboard.errors import InvalidInputError
-from lxc_dashboard.services.creation.form.parameters import pve_parameters
+from lxc_dashboard.services.creation.form.command import pve_parameters
 from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.services.creation.form.validation import check_password, validate
 from tests.unit.services.creation.form.test_spec import FULL

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.errors import InvalidInputError
-from lxc_dashboard.services.creation.form.parameters import pve_parameters
+from lxc_dashboard.services.creation.form.command import pve_parameters
 from lxc_dashboard.services.creation.form.spec import (
     ContainerSpec,
     ExtraPackage,

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lxc_dashboard.errors import InvalidInputError
-from lxc_dashboard.services.creation.form.ssh_keys import ALL_MAX_CHARS, KEY_MAX_CHARS, KEYS_MAX
+from lxc_dashboard.services.creation.form.readers import ALL_MAX_CHARS, KEY_MAX_CHARS, KEYS_MAX
 from lxc_dashboard.services.creation.form.validation import validate
 from tests.unit.services.creation.form.test_spec import KEY, LEAST
 

@@ -13,9 +13,8 @@ from lxc_dashboard.proxmox.schemas import NodeStorage, Resource
 from lxc_dashboard.services.creation.access.doors import Way, WayKind
 from lxc_dashboard.services.creation.form.spec import ContainerSpec, IpMode, IpSettings, Mount
 from lxc_dashboard.services.creation.preflight import identity, inside, neighbourhood, volumes
-from lxc_dashboard.services.creation.preflight.findings import Finding
+from lxc_dashboard.services.creation.preflight.findings import Finding, Question
 from lxc_dashboard.services.creation.preflight.neighbours import Held
-from lxc_dashboard.services.creation.preflight.question import Question
 from lxc_dashboard.services.creation.preflight.volumes import GIB
 from tests.unit.services.creation.doubles import always
 from tests.unit.services.creation.wish import SPEC

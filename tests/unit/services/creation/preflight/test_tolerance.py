@@ -11,8 +11,7 @@ from lxc_dashboard.services.creation import preflight
 from tests.worded import cause
 
 if TYPE_CHECKING:
-    from lxc_dashboard.services.creation.preflight.findings import Finding
-    from lxc_dashboard.services.creation.preflight.question import Question
+    from lxc_dashboard.services.creation.preflight.findings import Finding, Question
 
 
 @pytest.mark.parametrize(

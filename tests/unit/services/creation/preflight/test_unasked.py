@@ -19,8 +19,7 @@ from lxc_dashboard.services.creation.access.doors import Way, WayKind
 from lxc_dashboard.services.creation.batches import Plan
 from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings
 from lxc_dashboard.services.creation.preflight import neighbourhood
-from lxc_dashboard.services.creation.preflight.findings import Finding
-from lxc_dashboard.services.creation.preflight.question import Question
+from lxc_dashboard.services.creation.preflight.findings import Finding, Question
 from tests.unit.services.creation.doubles import always, database
 from tests.unit.services.creation.wish import SPEC
 from tests.worded import cause

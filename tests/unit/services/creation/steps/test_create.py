@@ -12,7 +12,7 @@ import pytest
 from lxc_dashboard.errors import ApiError, PhaseFailedError, TaskFailedError
 from lxc_dashboard.proxmox.schemas import LxcConfig, Resource
 from lxc_dashboard.proxmox.tasks import TaskResult
-from lxc_dashboard.services.creation.failures import FailureCode
+from lxc_dashboard.services.creation.codes import FailureCode
 from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.services.creation.steps import create, notes
 from lxc_dashboard.services.creation.steps import vmid_conflict as moving

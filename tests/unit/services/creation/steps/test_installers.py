@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lxc_dashboard.db.models import PackageManager
-from lxc_dashboard.services.creation.steps.installers import custom_script, install_script
+from lxc_dashboard.services.creation.steps.packages import custom_script, install_script
 
 HELPERS = """
 log_info() { echo "[info] $*"; }

@@ -13,8 +13,7 @@ from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.errors import GuestUnreachableError
 from lxc_dashboard.guest.base import CommandResult
 from lxc_dashboard.guest.supervisor import Outcome, StepEnd
-from lxc_dashboard.services.creation.preflight.explain import explain
-from lxc_dashboard.services.creation.steps.unknown_packages import close_names, likest, unknown_name
+from lxc_dashboard.services.creation.preflight.explain import close_names, explain, likest, unknown_name
 from tests.worded import cause, remedy
 
 NO_NAMES = "names cannot be resolved"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lxc_dashboard.errors import TemplateError
-from lxc_dashboard.services.templates.format.scripts import parse_script
+from lxc_dashboard.services.templates.format.content import parse_script
 from lxc_dashboard.services.templates.model import Script, script_order
 from lxc_dashboard.text import in_words_of
 

@@ -17,7 +17,7 @@ from lxc_dashboard.services.templates.format import manifest as manifests
 from lxc_dashboard.services.templates.model import FileEntry, Script, TemplateConfig, TemplateContent
 from lxc_dashboard.services.templates.sources import unpacking
 from lxc_dashboard.services.templates.sources.archive import KINDS, ArchiveKind, export, read
-from lxc_dashboard.services.templates.sources.zip_archive import FAT
+from lxc_dashboard.services.templates.sources.unpacking import FAT
 from lxc_dashboard.text import in_words_of
 from tests.unit.services.templates.contents import contents
 from tests.unit.services.templates.sources.archives import FOLDER, packed, tarred, zipped
