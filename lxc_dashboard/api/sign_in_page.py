@@ -1,4 +1,7 @@
-"""The sign-in page: plain forms that work without scripts."""
+"""The sign-in page: plain forms that work without scripts. Reflex draws neither it nor "service unavailable".
+
+Their HTML escapes by default.
+"""
 
 from __future__ import annotations
 

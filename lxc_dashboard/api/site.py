@@ -1,4 +1,4 @@
-"""All HTTP routes of the product, and how they wrap Reflex's app.
+"""All HTTP routes of the product, and how they wrap Reflex's app. Also the health of the process, and a live page's first state.
 
 Each module with routes is listed in ``site_routes``. Handlers take a Starlette ``Request`` and get runtime and session from
 ``request.session_of``. ``AccessMiddleware`` requires a session for every path that is not public.

@@ -1,4 +1,4 @@
-"""``lxc-dashboard doctor``: checks versions, settings, services and endpoints."""
+"""``lxc-dashboard doctor``: checks versions, settings, services and endpoints. ``node test`` uses its checks of endpoints."""
 
 from __future__ import annotations
 

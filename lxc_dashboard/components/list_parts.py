@@ -1,4 +1,4 @@
-"""Parts of pages with a list, drawn by ``list_parts.js``: a search field, a switch of layouts, keys."""
+"""Parts of pages with a list, drawn by ``list_parts.js``: a search field, a switch of layouts, keys; and the table of the feed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of guest: their rights, and the id map of their user namespace."""
+"""The kinds of guest: their rights, the id map of their user namespace, and a guest's stored description (``guest.json``)."""
 
 from __future__ import annotations
 

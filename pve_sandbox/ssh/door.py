@@ -1,4 +1,4 @@
-"""The SSH server of the sandbox node: on loopback, by key only, with ``pct`` over the guests.
+"""The SSH server of the sandbox node: on loopback, by key only, and its shell with ``pct`` in PATH.
 
 Who holds ``client_key`` runs commands on this machine as the user of the sandbox.
 """

@@ -1,4 +1,8 @@
-"""An SSH server like OpenSSH: by key only, ``MaxSessions``, and commands that outlive clients."""
+"""An SSH server like OpenSSH: by key only, ``MaxSessions``, and commands that outlive clients.
+
+As in OpenSSH, the exit status of a command is sent when its process ends. The channel closes when its output ends, too. A
+process without a client continues with closed streams.
+"""
 
 from __future__ import annotations
 

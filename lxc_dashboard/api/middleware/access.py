@@ -4,7 +4,7 @@
 - A webhook (``routes.WEBHOOKS``) has no session: its signature proves it. One that a page of another site sends is refused.
 - The HTTP API (``routes.API_V1``) takes a PVE API token in each request. Cookies do not count there.
 - Every path that is not in ``PUBLIC`` needs a session: pages redirect to sign-in, other requests get 401.
-- ``pace`` bounds how fast a client sends, ``limits`` how much a session or token holds at a time.
+- ``limits`` bounds how fast a client sends, and how much a session or token holds at a time.
 - Every response carries the security headers. A ``DashboardError`` becomes its status, its ``user_message`` and a
   reference that is also in the log.
 """

@@ -1,4 +1,7 @@
-"""How many streams, uploads, sockets and requests one session or API token may hold in this process at a time."""
+"""How fast a client may send, and how much one session or API token may hold in this process at a time.
+
+What comes faster waits in the client's connection, not in memory. Held are streams, uploads, sockets and requests.
+"""
 
 from __future__ import annotations
 

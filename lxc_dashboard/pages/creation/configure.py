@@ -1,4 +1,4 @@
-"""The step Configure: the fields, several containers, and the mount points."""
+"""The step Configure: the fields, several containers, the mount points, and the search and download of OS templates."""
 
 from __future__ import annotations
 

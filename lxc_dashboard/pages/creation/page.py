@@ -1,4 +1,7 @@
-"""The wizard: its steps on the left, the form in the middle, the container to create on the right."""
+"""The wizard: its steps on the left, the form in the middle, the container to create on the right.
+
+Above them are notes on where the values of the form come from.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The page of one job: facts, result or choices, the steps of a creation, and the live log. ``job_log.js`` draws the log."""
+"""The page of one job: facts, its result or what it waits for, choices, the steps of a creation, and the live log.
+
+``job_log.js`` draws the log.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Shared package buckets: the list at the left, the open bucket at the right. A narrow screen shows one of them."""
+"""Shared package buckets: the list at the left, the open bucket at the right. A narrow screen shows one of them.
+
+The form shows the bucket's faults while the user types.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One template: its head, its tabs, and the first tab."""
+"""One template: its head and its tabs: overview, scripts, packages and files, each with the chosen item."""
 
 from __future__ import annotations
 

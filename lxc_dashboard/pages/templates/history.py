@@ -1,4 +1,4 @@
-"""The tabs of revisions, their differences, and the containers built from the template."""
+"""The tabs of revisions, their differences in blocks with signs and colours, and the containers built from the template."""
 
 from __future__ import annotations
 

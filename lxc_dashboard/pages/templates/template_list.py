@@ -1,4 +1,11 @@
-"""The list of templates, as a table or as cards."""
+"""The list of templates, as a table or as cards, and what other pages of templates share with it.
+
+Those are marks, tags and findings, and the buttons for import and export, drawn by ``archives.js``::
+
+    rx.cond(AuthoringState.may_author, import_button(on_done=TemplatesState.load))
+    export_button(TemplatesState.chosen, small=True)
+    export_button(rx.Var.create([TemplateState.template_id]))
+"""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ async def open_at(runtime: Runtime, endpoint_id: UUID) -> list[Session]:
 async def end(runtime: Runtime, session: Session) -> None:
     """End a session: delete its ticket and its jobs' copies of it, and tell its pages. The jobs wait for a sign-in.
 
-    If PostgreSQL does not answer, ``renewal`` wipes the copies later.
+    If PostgreSQL does not answer, the renewal by schedule wipes the copies later.
     """
     await runtime.bus.add_member(ENDED_KEY, str(session.id), ttl_s=ABSOLUTE_LIFETIME.total_seconds())
     await runtime.bus.delete(_identity_key(session.key), _ticket_key(session.key))

@@ -5,6 +5,9 @@ unreachable PVE is a different error.
 
 Open second-factor challenges of PVE are stored for two minutes. The browser holds a random token in a cookie. Its SHA-256 is
 the key; the challenge is encrypted and bound to it.
+
+The tickets of open sessions are renewed by schedule after half of their life, whether or not the session is used: PVE ends
+them after 2 h. That does not count as use of the session.
 """
 
 from __future__ import annotations

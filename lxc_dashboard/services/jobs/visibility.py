@@ -1,7 +1,7 @@
 """Which jobs a user may see: their own, and those of guests that PVE shows them.
 
 PVE gives a vmid out again. So a container of ours counts only while the guest of its vmid is that container. An act on
-another guest that has ended counts only while the guest of its vmid is the one that it found (``guest_mark``).
+another guest that has ended counts only while the guest of its vmid is the one that it found (``identity``).
 """
 
 from __future__ import annotations

@@ -4,9 +4,12 @@
 live: after a task, the guest's live fields replace those of its row until the list has caught up.
 
 A guest that powers itself off leaves no task. So the poller requests the whole list when PVE has just measured
-(``refreshes``), and in between the live list of one node in turn.
+and in between the live list of one node in turn.
 
 pveproxy answers the cluster's lists itself. A node's own list shows whether its pvedaemon runs, which every act needs.
+
+pvestatd measures every 10 s, at its own time on each node, and the list has no timestamp. A guest's uptime in it is as old as
+the figures, while its uptime in ``/nodes/{node}/lxc`` is live. The difference shows when the node measured (``refreshes``).
 """
 
 from __future__ import annotations

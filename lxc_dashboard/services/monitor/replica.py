@@ -1,4 +1,9 @@
-"""A process's copy of a feed. It follows the Redis stream of patches; each patch names its predecessor."""
+"""A process's copy of a feed. It follows the Redis stream of patches; each patch names its predecessor.
+
+A patch holds the changes since the previous one, for Redis and the browsers: ``{v, prev, gone, meta}`` and the changed rows.
+A few rows are plain JSON (``rows``: fields by vmid). Many rows are ``packed``: their columns as gzipped JSON in base64, with
+the names of the changed ``fields``. The poller packs a patch once; all others pass it on.
+"""
 
 from __future__ import annotations
 

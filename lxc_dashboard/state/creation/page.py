@@ -1,4 +1,4 @@
-"""The page of the wizard: loads it, and leads through its steps.
+"""The page of the wizard: loads it, and leads through its steps. Also the choice of template, packages and scripts.
 
 Inputs keep their text in the browser while the user changes steps. The server keeps a copy without the password, which is also
 the user's draft. The password goes from its input to the service only.

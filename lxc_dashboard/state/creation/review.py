@@ -1,4 +1,4 @@
-"""The step Review: the choices, what preflight finds, the same as commands, and the request to create."""
+"""The step Review: the choices, what preflight finds, the same as commands, and the request for one container or several."""
 
 from __future__ import annotations
 

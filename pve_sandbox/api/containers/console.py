@@ -1,4 +1,4 @@
-"""``termproxy`` and ``vncwebsocket``: a guest's terminal in a browser, by PVE's protocol."""
+"""``termproxy`` and ``vncwebsocket``: a guest's terminal in a browser by PVE's protocol, on a pty that its viewers share."""
 
 from __future__ import annotations
 

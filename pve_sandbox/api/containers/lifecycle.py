@@ -1,4 +1,4 @@
-"""Containers: the rules of ``fakepve``, and real guests on this machine behind them."""
+"""Containers: create requests, the rules of ``fakepve``, and real guests on this machine behind them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The bases of guests: a whole system below each guest's layer, cached for a machine and user."""
+"""The bases of guests: a whole system below each guest's layer, cached for a machine and user.
+
+The layer holds what the guest changes, and the files that identify it.
+"""
 
 from __future__ import annotations
 

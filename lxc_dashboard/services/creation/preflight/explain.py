@@ -1,4 +1,7 @@
-"""Why a step or a task failed, and what to do about it, as far as its last lines tell."""
+"""Why a step or a task failed, and what to do about it, as far as its last lines say.
+
+For packages that a manager does not know: which ones, and what in its lists has a similar name.
+"""
 
 from __future__ import annotations
 

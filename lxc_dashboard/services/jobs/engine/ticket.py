@@ -1,6 +1,7 @@
 """Whom a run acts as: its user, with the run's own copy of the ticket or API token, 12 h at most.
 
-A ticket is renewed until the run ends. A token's run stays the token's: no sign-in of its user lends it more rights.
+A ticket is renewed by schedule until the run ends: a run may wait for a slot, or be paused, longer than the 2 h that PVE gives
+a ticket. A token's run keeps that token: no sign-in of its user gives it more rights.
 """
 
 from __future__ import annotations

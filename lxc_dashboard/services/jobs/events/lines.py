@@ -1,4 +1,4 @@
-"""The lines of a log as pages show them: numbered one by one, and as a terminal would leave them."""
+"""A job's events as pages and the stream have them, and the lines of its log: numbered, and as a terminal would leave them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads ``container-configs``: scripts, packages, files."""
+"""Reads ``container-configs``: scripts with their order, description and timeout, packages, files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads templates, revisions, files and scripts for users and workers."""
+"""Reads templates, revisions, files and scripts for users and workers, and the containers that were built from a template."""
 
 from __future__ import annotations
 
