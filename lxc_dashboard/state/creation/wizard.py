@@ -258,16 +258,26 @@ class WizardState(rx.State):
         is_start = self.step == STEPS[0] and not self.template_id
         here = Address("" if is_start else self.step, self.template_id, self.edits)
         parameters = self.router.url.query_parameters
-        if here == Address.of(parameters) and not parameters.get("from"):
+        there = Address.of(parameters)
+        if here == there and not parameters.get("from"):
             return None
+        self._has_arrived(there)
         self._pushed = (*self._pushed, here)[-PUSHED_MAX:]
         return rx.redirect(routes.create(here.template, here.step, edit=here.edit), replace=replace)
 
     def _is_own(self, address: Address) -> bool:
         """Whether the wizard itself sent the browser there: then it shows that step already, or a later one."""
-        own = address in self._pushed
-        self._pushed = self._pushed[self._pushed.index(address) + 1 :] if own else ()
+        own = self._has_arrived(address)
+        if not own:
+            self._pushed = ()
         return own
+
+    def _has_arrived(self, address: Address) -> bool:
+        """Whether the address was on its way to the browser. It and those before it no longer are: their loads may be cut off."""
+        arrived = address in self._pushed
+        if arrived:
+            self._pushed = self._pushed[self._pushed.index(address) + 1 :]
+        return arrived
 
 
 async def template_detail(template_id: str) -> TemplateDetail | None:

@@ -17,8 +17,9 @@ from lxc_dashboard.services.creation.form.choices import ApplianceChoice, Choice
 from lxc_dashboard.state.creation import offer
 from lxc_dashboard.state.creation.offer import UNSEEN_POOLS_MAX, AppliancesState, OfferState
 from lxc_dashboard.state.creation.page import CreateState
+from lxc_dashboard.state.creation.wizard import Address
 from tests.unit.services.creation.doubles import always, database
-from tests.unit.state.test_page_states import state_of
+from tests.unit.state.test_page_states import go, state_of
 
 
 def state_with(part: type[Any], **typed: str) -> Any:
@@ -107,3 +108,24 @@ async def test_a_download_that_a_reload_could_not_know_of_yet_is_shown_once_pve_
     await downloading
     shown = state.fetching
     assert (shown.state, shown.template, shown.job) == ("running", "debian.tar.zst", str(job.id))
+
+
+def test_back_is_followed_where_the_loads_of_the_steps_before_were_cut_off() -> None:
+    """A browser that goes on before a page has loaded cancels its load."""
+    state = state_of(CreateState, "/containers/new")
+    state.template_id = "one"
+    for step in ("configure", "packages", "scripts"):
+        state.step = step
+        state._go_there()
+        go(state, f"/containers/new?step={step}&template=one")
+    assert not state._is_own(Address("packages", "one"))
+
+
+def test_two_quick_steps_are_not_taken_back_by_the_load_of_the_first() -> None:
+    state = state_of(CreateState, "/containers/new")
+    state.template_id = "one"
+    for step in ("configure", "packages"):
+        state.step = step
+        state._go_there()
+    assert state._is_own(Address("configure", "one"))
+    assert state._is_own(Address("packages", "one"))
