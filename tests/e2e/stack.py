@@ -202,7 +202,8 @@ def free_port() -> int:
             return port
 
 
-def started_servers(folder: Path, runner: asyncio.Runner, ending: ExitStack) -> tuple[str, str]:
+def started_servers(folder: Path, ending: ExitStack) -> tuple[str, str]:
+    runner = ending.enter_context(asyncio.Runner())
     embedded = EmbeddedServices(folder / "services", durable=False)
     runner.run(embedded.start())
     ending.callback(lambda: runner.run(embedded.stop()))
@@ -238,8 +239,8 @@ def running_stack(
     ``servers``: the addresses of a PostgreSQL and a Valkey that are there already. ``sandbox``: the module that is run as one.
     """
     stack = Stack(folder)
-    with asyncio.Runner() as runner, ThreadPoolExecutor(1) as thread, ExitStack() as ending:
-        database_url, redis_url = servers or started_servers(folder, runner, ending)
+    with ThreadPoolExecutor(1) as thread, ExitStack() as ending:
+        database_url, redis_url = servers or started_servers(folder, ending)
         migrate.upgrade(database_url)
         stack.environ = environ_of(folder, database_url, redis_url) | dict(settings or {})
         ending.callback(stack.stop)

@@ -25,6 +25,7 @@ def weigh(page: Page) -> list[int]:
     seen: list[int] = []
     wire = page.context.new_cdp_session(page)
     wire.send("Network.enable")
+    wire.send("Network.setCacheDisabled", {"cacheDisabled": True})  # the browser of the tests was here before
 
     def answered(event: dict[str, Any]) -> None:
         seen.append(int(event["encodedDataLength"]))
