@@ -39,7 +39,7 @@ class Held:
     """An address in use, perhaps with a prefix.
 
     ``holder``: for example ``CT 101 web-01 on pve2``, ``VM 102 db on pve2`` or ``node pve1``. ``vmid`` is 0 for a node.
-    ``is_gateway``: the holder's gateway, not its own address. ``segment`` is None if PVE does not tell it.
+    ``is_gateway``: the holder uses it as its gateway. ``segment`` is None if PVE does not tell it.
     """
 
     address: str
