@@ -1,4 +1,4 @@
-"""The page of a batch: its jobs, updated live. Its user can cancel all jobs, and retry the failed ones."""
+"""The page of a batch: its jobs, updated live, and the actions to cancel all and to retry the failed ones."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class BatchState(JobRoom, rx.State):
     async def _act(
         self, act: Callable[[Runtime, Session, UUID], Awaitable[Outcome]], acting: str, sentence: str, noun: str
     ) -> AsyncIterator[Any]:
-        """Run ``act`` on the batch, and show ``acting`` meanwhile. ``sentence`` and ``noun`` describe the result."""
+        """Run ``act`` on the batch and show ``acting`` until it ends. ``sentence``, ``noun``: words for the result."""
         rt, who = runtime(), session()
         async with self:
             if self.acting:

@@ -1,7 +1,7 @@
 """The wizard's page: loading, moving between steps, and the choice of template, packages and scripts.
 
-Inputs keep their text in the browser while the user changes steps. The server stores a copy without the password, as the
-user's draft. The password goes only from its input to the service.
+Inputs keep their text in the browser while the user changes steps. The server stores a copy as the user's draft,
+without the password. The password goes only from its input to the service.
 
 The address names the shown step, so the browser's Back and Forward move between steps. A submit names its step and the
 ``versions`` of its fields. So a second click does nothing, and old text never overwrites what the server just set.

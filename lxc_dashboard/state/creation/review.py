@@ -65,7 +65,7 @@ async def request(
 ) -> str:
     """Request the creation. Return the address of the job's or batch's page.
 
-    ``new_id``: the id of the job or batch. Raises as ``service.request``, ``request_batch`` and ``replacement.replace``.
+    ``new_id``: the job's or batch's id. Raises as ``service.request``, ``request_batch`` and ``replacement.replace``.
     """
     if edited is not None:
         return routes.job(await replacement.replace(rt, who, edited, spec, secrets, wanted=new_id))

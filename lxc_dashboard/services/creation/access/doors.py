@@ -123,8 +123,9 @@ async def find(client: ProxmoxClient, vmid: int, known: str) -> tuple[str | None
     """Find the guest's node and its status, starting at ``known``, the last known node.
 
     The node is None if PVE shows the guest on none. The status is None unless ``known`` answers.
-    ``GET .../status/current``; if that fails, ``GET /cluster/resources``. Raises ``UnreachableError`` if the node is
-    down, unless HA, for example, has recovered the guest on another. Raises ``GuestGoneError`` if it no longer exists.
+    ``GET .../status/current``; if that fails, ``GET /cluster/resources``. Raises ``UnreachableError`` if ``known`` is
+    down, unless the guest is on another node now, as after recovery by HA. Raises ``GuestGoneError`` if PVE has no such
+    container.
     """
     try:
         return known, await client.lxc.status(known, vmid)

@@ -117,7 +117,7 @@ class Choices:
     hides_storages: bool = False
 
     def has_os_template(self, value: str) -> bool:
-        """Whether a storage of the node has it, or it can be downloaded to the storage in ``value``."""
+        """Whether a storage of the node has this OS template, or PVE can download it to the storage in ``value``."""
         volid, template = split_os_template(value)
         if not template:
             return any(offered.value == value for offered in self.ostemplates)

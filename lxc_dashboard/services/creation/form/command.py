@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def in_mount_order(mounts: Sequence[Mount]) -> list[Mount]:
-    """Sort so that a folder comes before the folders in it, else keep the order. PVE mounts by number."""
+    """Sort by the order in which PVE must mount: a folder before those in it. Otherwise keep the order."""
     return sorted(mounts, key=lambda mount: sum(mount.path.startswith(f"{other.path}/") for other in mounts))
 
 

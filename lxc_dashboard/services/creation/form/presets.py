@@ -1,6 +1,6 @@
 """Presets: wizard fields to start from, private to one user or shared with all users of the endpoint. No secrets.
 
-PVE is asked for the right to share whenever a preset is shared, and whenever a shared one changes.
+The privilege to share is checked in PVE whenever a preset is shared, and whenever a shared one changes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NAME_CHARS: Final = 63
 MAX_PRESETS: Final = 100
 # Fields that belong to one container or batch.
 OF_ONE: Final = tuple(row.name for row in FIELDS if row.of_one)
-# A user may share who may create containers, for all guests or in one pool.
+# A user may share presets if they may create containers, at all guests or in one pool.
 SHARE_PRIVILEGE: Final = "VM.Allocate"
 SHARE_PATH: Final = "/vms"
 SHARE_BELOW: Final = "/pool"

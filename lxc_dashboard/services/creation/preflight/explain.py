@@ -1,4 +1,4 @@
-"""Explain from its last lines why a step or a task failed, and what to do.
+"""Explain a failed step or task by its last lines, and say what to do.
 
 For a package that its manager does not know, find similar names in the manager's lists.
 """

@@ -139,7 +139,7 @@ def _result(task: asyncio.Task[list[Held] | None]) -> list[Held] | None:
 
 
 async def _in_turn(turn: asyncio.Semaphore, asking: Coroutine[None, None, list[Held]]) -> list[Held] | None:
-    """None if PVE does not tell, for example because the node is down or the user may not see the guest."""
+    """Run one request in turn. None if it fails, for example because the node is down or the guest is gone."""
     try:
         async with turn:
             return await asking

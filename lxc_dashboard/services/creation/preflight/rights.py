@@ -94,7 +94,7 @@ async def missing(client: ProxmoxClient, spec: ContainerSpec, vmid: int, userid:
 
 
 async def _through_pool(client: ProxmoxClient, needs: list[Need]) -> Lack:
-    """The lack of ``needs``, with the pools in which the user may create the container instead."""
+    """The lack for ``needs``, with the pools in which the user may create the container instead."""
     pools = (await client.access.grants()).below(POOLS, ALLOCATE)
     if not pools:
         return _lack(needs)
@@ -148,7 +148,7 @@ async def _guarded_tags(client: ProxmoxClient, spec: ContainerSpec) -> tuple[str
 
 
 def needed(spec: ContainerSpec, vmid: int, zone: str = LOCAL_ZONE, guarded_tags: Sequence[str] = ()) -> Iterator[Need]:
-    """The needed privileges. Privileges at a pool count for its guests. ``zone`` empty: unknown, so not required."""
+    """The privileges that a creation needs. One at a pool counts for its guests. ``zone``: empty if unknown."""
     guest = _guest_paths(spec, vmid)
     for privilege, field in GUEST_PRIVILEGES:
         yield Need(privilege, guest, field)
@@ -172,7 +172,7 @@ def _guest_paths(spec: ContainerSpec, vmid: int) -> tuple[str, ...]:
 
 
 def _of_os_template(spec: ContainerSpec) -> Iterator[Need]:
-    """To download the OS template, and to read it unless its storage also gets a disk of the container."""
+    """The privileges to download the OS template, and to read it unless its storage also gets a disk."""
     storage = spec.ostemplate.partition(":")[0]
     if spec.ostemplate_download:
         yield Need("Datastore.AllocateTemplate", (f"/storage/{storage}",), "ostemplate_download")
