@@ -1,4 +1,4 @@
-"""The page of a batch: its jobs, live as in the list of jobs; cancel all, and retry all failed."""
+"""The page of a batch: its jobs, updated live, and the actions to cancel all and to retry the failed ones."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class BatchRow(JobRow):
 
 
 class BatchState(JobRoom, rx.State):
-    """``percent``: the mean of all jobs."""
+    """The jobs of one batch. ``percent``: the mean progress of all jobs."""
 
     id: str = ""
     pattern: str = ""
@@ -84,7 +84,7 @@ class BatchState(JobRoom, rx.State):
     async def _act(
         self, act: Callable[[Runtime, Session, UUID], Awaitable[Outcome]], acting: str, sentence: str, noun: str
     ) -> AsyncIterator[Any]:
-        """Act on all jobs, while ``acting`` is shown. ``sentence`` and ``noun`` say what was done."""
+        """Run ``act`` on the batch and show ``acting`` until it ends. ``sentence``, ``noun``: words for the result."""
         rt, who = runtime(), session()
         async with self:
             if self.acting:
@@ -111,7 +111,7 @@ class BatchState(JobRoom, rx.State):
         self._fill(found.jobs, now())
 
     async def _follow(self) -> None:
-        """Update the shown rows. For a new job, and from time to time, read all of it with the rights."""
+        """Update the shown rows. For a new job, and from time to time, read the batch and the privileges again."""
         if self.phase != READY:
             return
         try:
@@ -158,7 +158,7 @@ def batch_row(found: BatchJob, at: datetime) -> BatchRow:
 
 
 def _still(row: BatchRow) -> tuple[object, ...]:
-    """The row without its clock, which runs in the browser."""
+    """The row's values without its elapsed time, which the browser counts itself."""
     return (row.id, row.word, row.vmid, row.node, row.address, row.cause, row.ticking, row.lost)
 
 

@@ -41,7 +41,7 @@ class FieldsState(WizardState):
 
     @requires()
     async def change_node(self, node: str) -> None:
-        """Offer what another node has; replace choices that it does not have."""
+        """Select another node, and replace choices that it does not have."""
         node = clip("node", node)
         offered = await self._offer(node)
         self.form["node"] = node
@@ -67,7 +67,7 @@ class MountsState(WizardPart, WizardState):
 
     @requires()
     async def remove_mount(self, at: int) -> None:
-        """Remove one. The faults of the others are hidden until the next check: their names change."""
+        """Remove a mount point. Hides the faults of the others until the next check, because their names change."""
         rows, at = self._rows(), max(at, 0)
         self._set_rows(rows[:at] + rows[at + 1 :])
         self._replaced = mount_rows.close_gap(self._replaced, at)
@@ -95,13 +95,13 @@ class MountsState(WizardPart, WizardState):
 
 
 class AddressesState(WizardState):
-    """``asking_for``: the family whose next free address is looked for, ipv4 or ipv6, or empty."""
+    """``asking_for``: the family whose next free address is being searched (``ipv4`` or ``ipv6``), or empty."""
 
     asking_for: str = ""
 
     @requires(background=True)
     async def take_free_address(self, family: str) -> AsyncIterator[Any]:
-        """Fill in the lowest address of the range that no guest is known to have."""
+        """Fill in the lowest address of the range that no guest is known to use."""
         rt, who = runtime(), session()
         async with self:
             if family not in FAMILIES or self.asking_for:

@@ -1,4 +1,4 @@
-"""What a draft, link or preset fills into the form, and its changes in words. No Reflex here."""
+"""Fill the form from a draft, link or preset, and list its changes as text. No Reflex here."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from lxc_dashboard.state.creation import mount_rows
 from lxc_dashboard.state.creation.form import ExtraRow, PackageRow, ScriptRow, package_rows, script_rows
 from lxc_dashboard.state.creation.summary import in_words
 
-# What was chosen, and what is used instead.
+# The chosen value, and the value used instead.
 Replaced = tuple[str, str]
-# Whether root in the container is root on the node, host folders in the container, and who can sign in as root. Long ones
-# last: many keys would hide the others.
+# Fields that affect security: root in the container as root on the node, host folders, and who can sign in as root.
+# Long values last, because many keys would hide the others.
 RISKY: Final = ("unprivileged", mount_rows.FIELD, "ssh_keys")
 
 
@@ -55,7 +55,7 @@ def replaced_choices(
 def stand_in_notes(
     form: Mapping[str, str], offered: Choices, config: TemplateConfig, before: Mapping[str, Replaced]
 ) -> dict[str, str]:
-    """By field, a sentence: what the node lacks, and what is used instead.
+    """By field, a sentence on what the node lacks and what is used instead.
 
     ``before``: the result of ``replaced_choices``.
     """
@@ -79,12 +79,12 @@ def extras(filled: Filled) -> list[ExtraRow]:
 
 
 def packages(rows: Sequence[PackageRow], filled: Filled) -> list[PackageRow]:
-    """The template's packages, those that the user left out switched off."""
+    """The template's packages. Those that the user left out are off."""
     return [replace(row, on=row.key not in filled.packages_off) for row in rows]
 
 
 def scripts(rows: Sequence[ScriptRow], filled: Filled) -> tuple[list[ScriptRow], list[str]]:
-    """The template's scripts in the chosen order, new ones last; and a sentence on missing ones."""
+    """The template's scripts in the chosen order with new ones last, and a sentence on missing ones."""
     by_name = {row.name: row for row in rows}
     there = [by_name[name] for name in dict.fromkeys(filled.scripts) if name in by_name]
     new = [row for row in rows if row.name not in filled.scripts]
@@ -103,10 +103,10 @@ class Change:
 
 
 def list_changes(filled: Filled, detail: TemplateDetail | None, offered: Choices) -> list[Change]:
-    """What ``filled`` changes beyond the defaults, risky changes first.
+    """List the differences of ``filled`` from the defaults, risky ones first.
 
-    ``detail``: its template; ``offered``: the choices of its node. A privileged container is always listed, even if the template
-    asks for one.
+    ``detail``: its template. ``offered``: the choices of its node. Always lists a privileged container, even if the
+    template asks for one.
     """
     fresh = defaults(detail.summary if detail else None, offered)
     form = {name: value for name, value in filled.form.items() if name in fresh}

@@ -20,9 +20,9 @@ from lxc_dashboard.state.creation import mount_rows
 STEPS: Final = fields.STEPS
 FLAGS: Final = tuple(row.name for row in FIELDS if row.is_flag)
 STEP_OF: Final = {row.name: row.step for row in FIELDS}
-# All of root's keys, one a line.
+# All SSH keys of root, one per line.
 KEYS_CHARS: Final = KEYS_MAX * (KEY_MAX_CHARS + 1)
-# Fields of the services that the form shows in another one.
+# Fields of the services that have no input in the form, and the input that shows their faults.
 SHOWN_AS: Final = {"ostemplate_download": "ostemplate", "packages": "packages_extra"}
 
 
@@ -67,7 +67,7 @@ class FindingRow:
 
 
 def replace_missing(form: Mapping[str, str], offered: Choices, fallback: Mapping[str, str]) -> dict[str, str]:
-    """New values for fields that name what the node lacks. If PVE listed nothing, they stay."""
+    """New values for fields whose value the node lacks. A field stays if PVE listed nothing for it."""
     there: dict[str, set[str]] = {
         "storage": {storage.name for storage in offered.storages},
         "bridge": {bridge.name for bridge in offered.bridges},
@@ -87,7 +87,7 @@ def fit_to_node(
 ) -> tuple[dict[str, str], dict[str, str]]:
     """The changes of ``initial`` and of ``form`` for the node of ``offered``.
 
-    A field that the user did not change gets what the template names, if the node has it.
+    A field that the user did not change gets the template's value, if the node has it.
     """
     fallback, met = of_node(offered, config), granted(offered, config)
     untouched = {name: value for name, value in met.items() if form.get(name) == initial.get(name)}
@@ -107,7 +107,7 @@ def script_rows(detail: TemplateDetail) -> list[ScriptRow]:
 
 
 def move_row(rows: Sequence[ScriptRow], name: str, by: int) -> list[ScriptRow]:
-    """``rows`` with the script ``name`` moved up (-1) or down (1), if it is not at the end."""
+    """``rows`` with the script ``name`` moved up (-1) or down (1), if possible."""
     found = list(rows)
     at = next((index for index, row in enumerate(found) if row.name == name), -1)
     to = at + by
@@ -122,7 +122,7 @@ def toggle_row(rows: Sequence[Any], name: str, attribute: str) -> list[Any]:
 
 
 def add_extras(rows: Sequence[ExtraRow], manager: str, typed: str) -> list[ExtraRow]:
-    """``rows`` and the typed packages, each once, at most as many as a draft stores."""
+    """``rows`` and the typed packages, without repetitions, at most ``MAX_ITEMS``."""
     return list(dict.fromkeys([*rows, *(ExtraRow(manager, spec) for spec in typed.split())]))[:MAX_ITEMS]
 
 
@@ -134,8 +134,8 @@ def clip(name: str, value: str) -> str:
 def merge_inputs(form: Mapping[str, str], versions: Mapping[str, int], data: Mapping[str, Any]) -> dict[str, str]:
     """The values of the submitted inputs. A browser does not send an unticked checkbox.
 
-    ``data["versions"]``: the ``versions`` that the page shows. An input with an older version still has its old text, and is
-    skipped.
+    ``data["versions"]``: the ``versions`` that the page shows. Skips an input with an older version, which still has
+    its old text.
     """
     known = _versions(data.get("versions"))
     current = {name for name in form if known.get(name, 0) == versions.get(name, 0)}

@@ -13,7 +13,7 @@ from lxc_dashboard.services.creation.form.mounts import MOUNTS_MAX
 T = TypeVar("T")
 
 FIELD: Final = "mounts"
-# The option for a folder of the node in the select of storages; also the begin of its path.
+# In the select of storages, the option for a folder of the node. Also the start of its path.
 NODE_FOLDER: Final = "/"
 DEFAULT_SIZE_GIB: Final = "8"
 _CHARS: Final = 4096
@@ -76,7 +76,7 @@ def is_bind(row: MountRow) -> bool:
 
 
 def change_row(row: MountRow, part: str, value: str | bool) -> MountRow:
-    """``part``: a field, or ``from``: a storage or ``NODE_FOLDER``. Backups skip bind mounts."""
+    """Change one part: a field, or ``from`` (a storage or ``NODE_FOLDER``). Turns backup off for a bind mount."""
     values: dict[str, Any] = {}
     if part == "from":
         stays = is_bind(row) and value == NODE_FOLDER
@@ -123,7 +123,7 @@ def _words(row: MountRow) -> str:
 
 
 def place_of(field: str) -> str:
-    """The label of the mount point of ``mounts.0.source``; empty for another field."""
+    """The label of a mount point, by a field such as ``mounts.0.source``. Empty for another field."""
     name, _, rest = field.partition(".")
     at = rest.partition(".")[0]
     return text.MOUNT.format(number=int(at) + 1) if name == FIELD and at.isdecimal() else ""

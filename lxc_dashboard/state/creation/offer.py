@@ -1,4 +1,4 @@
-"""What PVE offers: options of the form's selects, and OS templates to search and download."""
+"""PVE's choices: options of the form's selects, and OS templates to search and download."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ UNSEEN_POOLS_MAX: Final = 10
 
 
 class OfferState(WizardPart, WizardState):
-    """``missing``: what PVE did not list, and why. ``_unseen_pools``: pools of presets that it hides."""
+    """``missing``: lists that PVE did not give, with the cause. ``_unseen_pools``: chosen pools not in PVE's list."""
 
     nodes: list[Option] = []
     storages: list[Option] = []
@@ -58,7 +58,7 @@ class OfferState(WizardPart, WizardState):
         )
 
     def _downloads(self, offered: Choices) -> list[Option]:
-        """OS templates to download, with the one that was found by the search."""
+        """OS templates to download, including the one chosen by search."""
         chosen = self.form.get("ostemplate", "")
         options = summary.os_options(offered, download=True)
         listed = chosen in {option.value for option in options}
@@ -67,7 +67,7 @@ class OfferState(WizardPart, WizardState):
         return options
 
     def _pools(self, offered: Choices) -> list[Option]:
-        """Pools that PVE lists, and those of a preset, link or job. None if it lists none."""
+        """Pools that PVE lists, and those of a preset, link or job. Empty if PVE lists none."""
         chosen = self.form.get("pool", "")
         if offered.pools and chosen not in {"", *offered.pools, *self._unseen_pools}:
             self._unseen_pools = (*self._unseen_pools, chosen)[-UNSEEN_POOLS_MAX:]
@@ -77,7 +77,7 @@ class OfferState(WizardPart, WizardState):
 
 @dataclass(frozen=True)
 class ApplianceRow:
-    """``template``: the name of the file. ``there``: a storage of the node has it."""
+    """``template``: the file's name. ``there``: a storage of the node has it."""
 
     template: str
     name: str
@@ -88,7 +88,7 @@ class ApplianceRow:
 
 @dataclass(frozen=True)
 class Fetching:
-    """``state``: ``RUNNING``, the end of the ``job``, or empty if nothing was downloaded."""
+    """``state``: ``RUNNING``, the final state of ``job``, or empty if nothing was downloaded."""
 
     state: str = ""
     node: str = ""
@@ -104,7 +104,7 @@ class Fetching:
 class AppliancesState(WizardPart, WizardState):
     """OS templates that PVE can download.
 
-    ``matches`` counts what ``query`` finds; ``appliances`` are the first of them. ``fetching``: the last download of this page.
+    ``matches``: how many ``query`` finds. ``appliances``: the first of them. ``fetching``: this page's last download.
     """
 
     query: str = ""
@@ -146,7 +146,7 @@ class AppliancesState(WizardPart, WizardState):
 
     @requires()
     async def take_appliance(self, template: str) -> None:
-        """Select an OS template: the one on the node, else one that the job downloads."""
+        """Select an OS template: from a storage of the node, else as a download during the creation."""
         if self._choices is None:
             return
         there = next((t.value for t in self._choices.ostemplates if t.name == template and not t.is_download), "")
@@ -156,7 +156,7 @@ class AppliancesState(WizardPart, WizardState):
 
     @requires(background=True)
     async def download_now(self, template: str) -> None:
-        """Have a worker download an OS template, show the progress, then select it."""
+        """Download an OS template in a worker, show the progress, then select it."""
         rt, who = runtime(), session()
         async with self:
             known = self._choices is not None and template in {a.template for a in self._choices.appliances}
@@ -169,13 +169,13 @@ class AppliancesState(WizardPart, WizardState):
             job_id = str(await downloads.request(rt, who, order))
         finally:
             async with self:
-                # A reload meanwhile has set ``fetching`` without knowing of this download.
+                # A reload during the request has overwritten ``fetching``.
                 self.fetching = replace(begun, job=job_id) if job_id else Fetching()
         await self._follow(rt, who)
 
     @requires(background=True)
     async def resume_download(self) -> None:
-        """Follow a running download after a reload, in whichever process serves the page."""
+        """Follow a running download again after a reload, also in another process."""
         rt, who = runtime(), session()
         job = None
         try:
@@ -191,13 +191,13 @@ class AppliancesState(WizardPart, WizardState):
 
     @requires()
     async def stop_download(self) -> None:
-        """PVE may need some seconds for it."""
+        """Cancel the download. PVE may need some seconds."""
         if self.fetching.state == RUNNING and self.fetching.job:
             await jobs.cancel(runtime(), session(), uuid_of(self.fetching.job, text.NO_SUCH_JOB))
             self.fetching = replace(self.fetching, stopping=True)
 
     async def _follow(self, rt: Runtime, who: Session) -> None:
-        """Show the progress. Only the last follower does. A page that closes stops nothing."""
+        """Show the progress. Only the newest follower does. Closing the page does not stop the download."""
         async with self:
             if self.fetching.state != RUNNING:
                 return
@@ -213,7 +213,7 @@ class AppliancesState(WizardPart, WizardState):
         try:
             offered = await choices(rt, who, job.node) if job.state == JobState.DONE else None
         except Exception:
-            async with self:  # its state is unknown now; the error is shown
+            async with self:  # the download's state is unknown; the error is shown
                 if mine == self._follower:
                     self.fetching = Fetching()
             raise

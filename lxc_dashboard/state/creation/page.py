@@ -1,11 +1,10 @@
-"""The page of the wizard: loads it, and leads through its steps. Also the choice of template, packages and scripts.
+"""The wizard's page: loading, moving between steps, and the choice of template, packages and scripts.
 
-Inputs keep their text in the browser while the user changes steps. The server keeps a copy without the password, which is also
-the user's draft. The password goes from its input to the service only.
+Inputs keep their text in the browser while the user changes steps. The server stores a copy as the user's draft,
+without the password. The password goes only from its input to the service.
 
-The address names the shown step, so that Back and Forward of the browser lead through the steps. A submit names its step and the
-``versions`` of the fields that it shows. So a second click does nothing, and an input that the server has just set is not
-overwritten with its old text.
+The address names the shown step, so the browser's Back and Forward move between steps. A submit names its step and the
+``versions`` of its fields. So a second click does nothing, and old text never overwrites what the server just set.
 """
 
 from __future__ import annotations
@@ -90,7 +89,7 @@ class CreateState(PageState, WizardState):
 
     @requires()
     async def load(self) -> AsyncIterator[Any]:
-        """Show the step of the address, with what this tab holds, else with the user's draft."""
+        """Show the step of the address, with this tab's form or else the user's draft."""
         address = Address.of(self.router.url.query_parameters)
         link = str(self.router.url.query_parameters.get("from", ""))
         review, proposal = await self.get_state(ReviewState), await self.get_state(ProposalState)
@@ -111,10 +110,10 @@ class CreateState(PageState, WizardState):
             await start._begin(address, link)
             self._draw()
             self._show()
-            # The address keeps the link until the user has answered: a reload shows the proposal again.
+            # The address keeps the link until the user answers, so that a reload shows the proposal again.
             following = None if proposal.proposal else self._go_there(replace=True)
             yield following
-            # A check that begins now ends when the address changes: then ``load`` begins it.
+            # A change of the address would end a check. Then the next ``load`` starts it.
             if self.step == STEPS[-1] and following is None:
                 yield ReviewState.check_now
 
@@ -134,7 +133,7 @@ class CreateState(PageState, WizardState):
 
     @requires()
     async def forward(self, data: dict[str, Any]) -> AsyncIterator[Any]:
-        """Next, or Create in the last step. ``data``: the inputs of all steps."""
+        """Handle Next, or Create in the last step. ``data``: the inputs of all steps."""
         review = await self.get_state(ReviewState)
         if review.creating or data.get("step") != self.step:
             return
@@ -168,7 +167,7 @@ class CreateState(PageState, WizardState):
         self._move_to(STEPS[max(0, min(len(STEPS) - 1, STEPS.index(self.step) + steps))])
 
     async def _take_inputs(self, data: dict[str, Any]) -> None:
-        """Take the text of this step's inputs. Those of other steps are sent along, and were taken before."""
+        """Take the text of this step's inputs. ``data`` also contains those of other steps, which were taken before."""
         if self.step == "configure":
             self.form.update(fields.merge_inputs(self.form, self.versions, data))
             self._draw()
@@ -177,9 +176,10 @@ class CreateState(PageState, WizardState):
             self._rebuild("extra_spec")
 
     async def _checked_spec(self, password: str) -> ContainerSpec:
-        """Raises ``InvalidInputError`` with every invalid field. Asks PVE whether a typed vmid is free.
+        """Validate the form, and ask PVE whether a typed vmid is free.
 
-        The vmid of a replaced job's container may be used again: the review checks it.
+        Skips the vmid if a job is replaced, because its container's vmid may be used again. The review checks it.
+        Raises ``InvalidInputError`` with every invalid field.
         """
         faults: dict[str, Message] = {}
         spec = None

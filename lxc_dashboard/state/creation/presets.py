@@ -1,6 +1,6 @@
-"""Presets, and the proposal to fill in what another user wrote: a shared preset or a link.
+"""Presets, and the proposal to fill the form from another user's preset or a link.
 
-The user's own preset fills the form at once. For another's, the user first sees what it changes.
+The user's own preset fills the form at once. For another user's preset or a link, the page first shows its changes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ NAME_CHARS = 1000
 class ProposalState(WizardState):
     """``proposal``: the question, empty without a proposal.
 
-    ``proposal_about``: its author; ``proposal_at``: its last change. ``_proposed`` fills the form as it was shown, even if its author changed it since. ``_preset_name`` is empty for a link.
+    ``proposal_about``: its author. ``proposal_at``: its last change. ``_proposed``: the content as shown, even if its
+    author changed it since. ``_preset_name`` is empty for a link.
     """
 
     proposal: str = ""
@@ -42,7 +43,7 @@ class ProposalState(WizardState):
 
     @requires()
     async def accept_proposal(self) -> Any:
-        """Fill the form in with what was shown."""
+        """Fill in the form with the proposed content."""
         filled, name = self._withdraw()
         if filled is None:
             return None
@@ -68,14 +69,17 @@ class ProposalState(WizardState):
         self._proposed, self._preset_name = filled, name
 
     def _withdraw(self) -> tuple[Filled | None, str]:
-        """Close the proposal. Return what was proposed, and the preset's name."""
+        """Close the proposal. Return its content, and the preset's name."""
         proposed, name = self._proposed, self._preset_name
         self.proposal, self.proposal_about, self.proposal_at, self.proposed = "", "", "", []
         self._proposed, self._preset_name = None, ""
         return proposed, name
 
     async def _take_link(self, filled: Filled) -> None:
-        """Replace what this tab holds; the stored draft stays until the next change. Links hold no password."""
+        """Replace this tab's form. The stored draft stays until the next change.
+
+        A link contains no password, so the wizard opens at Configure if one is required.
+        """
         self._clear()
         self.edits, self.from_link = "", True
         await self._fill(filled)
@@ -96,9 +100,9 @@ class PresetRow:
 
 
 class PresetsState(WizardState):
-    """``preset_error``: of a new preset's name; ``rename_error``: of the name of ``renamed``.
+    """``preset_error``: the fault of a new preset's name. ``rename_error``: that of the new name for ``renamed``.
 
-    ``may_share``: ``yes``, ``no``, or empty until PVE has answered.
+    ``may_share``: ``yes``, ``no``, or empty until PVE answers.
     """
 
     presets: list[PresetRow] = []
@@ -187,7 +191,7 @@ class PresetsState(WizardState):
         await self._list_presets()
 
     async def _take(self, name: str, filled: Filled) -> Any:
-        """Fill the form in from a preset. Return the events to follow."""
+        """Fill in the form from a preset. Return the events to follow."""
         await self._fill(filled)
         self.preset_values = {
             field: self.form[field]
@@ -205,7 +209,7 @@ class PresetsState(WizardState):
         self.presets = [_row(preset) for preset in await presets.list_presets(runtime(), session())]
 
     def _preset(self, preset_id: str) -> UUID:
-        """Raises ``NotFoundError`` for one that is not in the list."""
+        """Raises ``NotFoundError`` for a preset that is not in the shown list."""
         if preset_id not in {row.id for row in self.presets}:
             raise NotFoundError(text.NO_SUCH_PRESET)
         return uuid_of(preset_id, text.NO_SUCH_PRESET)

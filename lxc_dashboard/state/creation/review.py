@@ -1,4 +1,4 @@
-"""The step Review: the choices, what preflight finds, the same as commands, and the request for one container or several."""
+"""The step Review: the choices, preflight's findings, the equivalent commands, and the request for the creation."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def request(
 ) -> str:
     """Request the creation. Return the address of the job's or batch's page.
 
-    ``new_id``: the id of the job or batch. Raises as ``service.request``, ``request_batch`` and ``replacement.replace`` do.
+    ``new_id``: the job's or batch's id. Raises as ``service.request``, ``request_batch`` and ``replacement.replace``.
     """
     if edited is not None:
         return routes.job(await replacement.replace(rt, who, edited, spec, secrets, wanted=new_id))
@@ -96,15 +96,15 @@ def _ip(settings: IpSettings) -> str:
     return settings.address or text.IP_WORDS[settings.mode.value]
 
 
-# An open review asks PVE again every ``Timing.check_review_every_s``, for about an hour.
+# An open review repeats preflight every ``Timing.check_review_every_s``, for about an hour.
 CHECKS_MAX: Final = 240
 
 
 class ReviewState(WizardState):
-    """``checking``: preflight runs. ``blocked``: it found an error, or did not run yet.
+    """``checking``: preflight runs. ``blocked``: it found an error, or has not run yet.
 
-    ``checked_at``: Unix seconds. ``planned`` is empty for one container. ``pct_command`` and ``api_command`` create the same without the dashboard; for
-    several containers they need the plan. ``aim``: the field to focus, with a number that grows.
+    ``checked_at``: Unix seconds. ``planned`` is empty for one container. ``pct_command`` and ``api_command`` create the
+    same without the dashboard; for a batch, only with its plan. ``aim``: the field to focus, with a counter.
     """
 
     review: list[Line] = []
@@ -131,7 +131,7 @@ class ReviewState(WizardState):
 
     @requires(background=True, supersedes=True)
     async def check_now(self) -> AsyncIterator[Any]:
-        """Run preflight. It ends an earlier check of this tab, so that a tab asks PVE once at a time."""
+        """Run preflight. Ends an earlier check of this tab, so that each tab runs at most one."""
         rt, who = runtime(), session()
         endpoint = await command.address(rt, who)
         async with self:
@@ -151,7 +151,7 @@ class ReviewState(WizardState):
 
     @requires(background=True, supersedes=True)
     async def watch_review(self) -> None:
-        """Repeat preflight while the review is open. What it found before stays shown meanwhile."""
+        """Repeat preflight while the review is open. The earlier findings stay visible until it ends."""
         rt, who = runtime(), session()
         async with self:
             self._watcher += 1
@@ -176,7 +176,7 @@ class ReviewState(WizardState):
 
     @requires()
     async def go_to_field(self, step: str, field: str) -> Any:
-        """Go to the field of a finding."""
+        """Show the field of a finding, and focus it."""
         if step not in STEPS:
             return None
         self._aims += 1
@@ -196,7 +196,7 @@ class ReviewState(WizardState):
             return None
 
     def _begin_check(self, endpoint: str) -> tuple[int, ContainerSpec | None, Any]:
-        """Return the number of the check and the spec; for an invalid form None and the event to follow."""
+        """Return the check's number, the spec, and the event to follow. The spec is None for an invalid form."""
         self._checks += 1
         self.checking, self.checked, self.blocked, self.findings, self.notes = False, False, True, [], []
         self._endpoint = endpoint
@@ -262,7 +262,7 @@ class ReviewState(WizardState):
         return rx.redirect(page)
 
     def _id_for(self, spec: ContainerSpec) -> UUID:
-        """The id of the job or batch: the same for the same request, which is then created once."""
+        """The id of the job or batch. A repeated request gets the same id, so that it creates only one."""
         request = (spec, self._several())
         if self._new_id is None or self._requested != request:
             self._requested, self._new_id = request, new_id()

@@ -1,4 +1,4 @@
-"""What the form begins with: a draft, a failed job or a link; and the form as a link."""
+"""Fill the form at the start from a draft, a failed job or a link, and make a link of the form."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lxc_dashboard.state.creation.wizard import Address, WizardPart, WizardState
 
 
 class StartState(WizardPart, WizardState):
-    """``edited_name``: of the failed job. ``moved_on``: its template has another revision by now."""
+    """``edited_name``: the failed job's hostname. ``moved_on``: a note that its template has another revision now."""
 
     edited_name: str = ""
     moved_on: str = ""
@@ -69,13 +69,13 @@ class StartState(WizardPart, WizardState):
             self.not_filled = list(dict.fromkeys([text.LINK_UNREADABLE, *self.not_filled]))
 
     def _stand(self, address: Address) -> None:
-        """Show the step of the address, or Configure for a template or job; at most the next open step."""
+        """Show the step of the address, or Configure for a template or job, but no step after ``reached``."""
         leads_to = address.step or ("configure" if address.template or address.edit else STEPS[0])
         self.reached = max(self.reached, 1 if address.template else 0)
         self.step = STEPS[min(STEPS.index(leads_to), self.reached)]
 
     async def _resume(self, job_id: str) -> None:
-        """Fill in the draft for this job or a new container, else the job. Raises ``NotFoundError``."""
+        """Fill in the draft for this job or a new container, else the job's request. Raises ``NotFoundError``."""
         self.edits = str(uuid_of(job_id, text.NO_SUCH_JOB)) if job_id else ""
         draft = await drafts.find(runtime(), session(), edits=self._edited())
         if self.edits:
@@ -89,7 +89,7 @@ class StartState(WizardPart, WizardState):
             self.reached = max(self.reached, min(draft.reached, len(STEPS) - 1))
 
     async def _take_job(self, job_id: str, changed: Filled | None = None) -> None:
-        """Fill in what a failed job was asked for. ``changed``: the draft with the user's changes to it."""
+        """Fill in the request of a failed job, or ``changed``, the draft with the user's changes to it."""
         job = await replacement.of_job(runtime(), session(), uuid_of(job_id, text.NO_SUCH_JOB))
         self.edited_name = job.hostname
         self._job_template, self._job_revision = str(job.filled.template_id or ""), job.revision_number
@@ -98,7 +98,7 @@ class StartState(WizardPart, WizardState):
 
 
 class LinkState(WizardState):
-    """``link``: the address that fills the form in, while it is shown; ``link_lacks``: what it leaves out."""
+    """``link``: the URL that fills in the form; empty if not shown. ``link_lacks``: a note on left-out fields."""
 
     link: str = ""
     link_lacks: str = ""

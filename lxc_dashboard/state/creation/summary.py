@@ -1,4 +1,4 @@
-"""The choices in words: options of the selects, the summary, and the review. No Reflex here."""
+"""The choices as text: options of the selects, the summary, and the review. No Reflex here."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Line:
 
 
 def bash_text(lines: Iterable[str | Message]) -> str:
-    """A command of several lines, with messages as comments."""
+    """Format a command of several lines. Messages become comments."""
     return "\n".join(f"# {text.in_words_of(line)}" if isinstance(line, Message) else line for line in lines)
 
 
@@ -83,12 +83,12 @@ def _os_label(template: OsTemplateChoice) -> str:
 
 
 def os_name(archive: str) -> str:
-    """``debian-13-standard_13.1-2`` of ``debian-13-standard_13.1-2_amd64.tar.zst``."""
+    """``debian-13-standard_13.1-2`` for ``debian-13-standard_13.1-2_amd64.tar.zst``."""
     return _ARCHIVE.sub("", archive)
 
 
 def summary_lines(form: Mapping[str, str], template: str, offered: Choices | None) -> list[Line]:
-    """The container to create in few lines, with the free memory and disk space afterwards."""
+    """Summarize the container to create, with the memory and space that stay free."""
     return [
         Line(text.TEMPLATE, template or text.NO_TEMPLATE),
         Line(text.HOSTNAME, _names(form) or "…"),
@@ -105,7 +105,7 @@ def _names(form: Mapping[str, str]) -> str:
 
 
 def cost(offered: Choices, form: Mapping[str, str]) -> list[Line]:
-    """Free memory of the node and free space of the storages afterwards."""
+    """The node's memory and the storages' space that stay free after the creation."""
     lines = []
     node = next((n for n in offered.nodes if n.name == form.get("node")), None)
     memory = mount_rows.parse_whole(form.get("memory_mib", ""))
@@ -116,7 +116,7 @@ def cost(offered: Choices, form: Mapping[str, str]) -> list[Line]:
 
 
 def _storage_line(storage: StorageChoice, form: Mapping[str, str]) -> Line | None:
-    """None for a storage without the disk or a mount point. OS templates to download are not counted."""
+    """None for a storage without the disk or a mount point. Does not count OS templates to download."""
     disk = form.get("disk_gib", "") if storage.name == form.get("storage") else ""
     needed = mount_rows.gib_on(form.get(mount_rows.FIELD, ""), storage.name) + mount_rows.parse_whole(disk)
     if not needed:
@@ -141,7 +141,7 @@ def review_lines(
     extras: Sequence[ExtraRow],
     scripts: Sequence[ScriptRow],
 ) -> list[Line]:
-    """Every field with an effect, the packages and the scripts."""
+    """All fields that count, the packages and the scripts."""
     lines = [Line(text.TEMPLATE, template or text.NO_TEMPLATE)]
     for row in FIELDS:
         value = form.get(row.name, "") if row.in_form else ""
@@ -157,7 +157,7 @@ def review_lines(
 
 
 def _counts(form: Mapping[str, str], row: Field) -> bool:
-    """A range counts only for several containers, a hostname and an address only for one."""
+    """Whether the field counts: a range only for a batch, a hostname and an address only for one container."""
     is_several = bool(form.get("hostname_pattern", "").strip())
     is_range = row.name.endswith("_range")
     of_other_number = is_range != is_several and (is_range or row.name.endswith("_address"))
@@ -165,7 +165,7 @@ def _counts(form: Mapping[str, str], row: Field) -> bool:
 
 
 def _flags(form: Mapping[str, str]) -> str:
-    """Flags that are on. A privileged container is named first."""
+    """The flags that are on. For a privileged container, that comes first."""
     on = [text.FIELD_LABELS[name] for name in FLAGS if form.get(name)]
     return ", ".join(on if form.get("unprivileged") else [text.PRIVILEGED, *on])
 

@@ -1,7 +1,7 @@
 """The wizard's form: its values, invalid fields, the shown step, and the user's draft.
 
-``WizardState`` holds what all parts of the wizard work on. Each part is a substate of it: it reads and sets these vars as its
-own, and gets another part by ``get_state``. ``_draw`` sets what is derived from the form, in the parts too (``WizardPart``).
+``WizardState`` holds the vars that all parts of the wizard share. Each part is a substate that uses these vars as its
+own, and gets another part by ``get_state``. ``_draw`` sets the vars derived from the form, also in each ``WizardPart``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PUSHED_MAX = 16
 
 @dataclass(frozen=True)
 class Address:
-    """The step, the template, and the failed job to replace of the page's address; each may be empty."""
+    """The parameters of the page's address: step, template, and failed job to replace. Each may be empty."""
 
     step: str = ""
     template: str = ""
@@ -48,19 +48,20 @@ class Address:
 
 
 class WizardPart:
-    """A substate of ``WizardState`` that shows something derived from the form."""
+    """A substate of ``WizardState`` with vars derived from the form."""
 
     def _on_draw(self) -> None:
-        """Set the part's vars from the form, and from what PVE offers."""
+        """Set the part's vars from the form and from PVE's choices."""
 
 
 class WizardState(rx.State):
-    """``form``: the text of each field; ``initial``: the template's text; ``errors``: by field.
+    """``form``: the text of each field. ``initial``: the template's text. ``errors``: faults by field.
 
-    ``versions`` counts for each field how often the server has set it. ``refusals`` counts refused submits.
-    ``not_filled``: sentences on what could not be filled in from a draft, link or preset. ``draft_at``: when the draft was stored.
-    ``edits``: the id of the failed job to replace. ``stand_ins``: by field, that the node lacks what was chosen.
-    ``preset_values``: fields that a preset has set otherwise than the template. ``_pushed``: addresses on their way to the browser.
+    ``versions``: for each field, how often the server has set it. ``refusals``: the number of refused submits.
+    ``not_filled``: sentences on values of a draft, link or preset that could not be filled in. ``draft_at``: when the
+    draft was stored. ``edits``: the id of the failed job to replace. ``stand_ins``: by field, a note that the node
+    lacks the chosen value. ``preset_values``: values of a preset that differ from the template's. ``_pushed``:
+    addresses on their way to the browser.
     """
 
     step: str = STEPS[0]
@@ -97,7 +98,7 @@ class WizardState(rx.State):
     # The request
 
     def _spec(self) -> ContainerSpec:
-        """Raises ``InvalidInputError`` with every invalid field."""
+        """Validate the form. Raises ``InvalidInputError`` with every invalid field."""
         form = {**self.form, "hostname_pattern": ""} if self.edits else self.form
         return validate(
             fields.raw_of(
@@ -110,7 +111,7 @@ class WizardState(rx.State):
         )
 
     def _several(self) -> Several | None:
-        """The names and addresses of a batch. None for one container, as when a job is replaced."""
+        """The hostname pattern and address ranges of a batch. None for one container, also if a job is replaced."""
         return None if self.edits else Several.of(self.form)
 
     def _edited(self) -> UUID | None:
@@ -130,7 +131,7 @@ class WizardState(rx.State):
         )
 
     async def _keep_draft(self) -> None:
-        """Store the draft: another tab, or this one after a restart of the server, goes on from it."""
+        """Store the draft, so that another tab, or this one after a restart of the server, can continue."""
         await drafts.keep(runtime(), session(), self._filled(), reached=self.reached, edits=self._edited())
 
     async def _forget_draft(self) -> None:
@@ -146,7 +147,7 @@ class WizardState(rx.State):
         self._rebuild("password", "extra_spec")
 
     async def _fill(self, filled: Filled) -> None:
-        """Fill in a template, then its fields. What no longer exists is left out and listed in ``not_filled``."""
+        """Select the template, then fill in the fields. List in ``not_filled`` what no longer exists."""
         template_id = str(filled.template_id or "")
         is_there = template_id in {"", *(row.id for row in self.templates)}
         self.not_filled = [] if is_there else [kept.template_gone(filled.template_name)]
@@ -167,7 +168,7 @@ class WizardState(rx.State):
         self._rebuild(*self.form, "extra_spec")
 
     async def _take_template(self, template_id: str) -> None:
-        """Select a template, or none. Fields that the user changed from the former template's values stay."""
+        """Select a template, or none. Fields that the user changed keep their values."""
         detail = await template_detail(template_id)
         offered = self._choices or await self._offer("")
         fresh = defaults(detail.summary if detail else None, offered)
@@ -185,12 +186,12 @@ class WizardState(rx.State):
         self._mark({})
 
     async def _offer(self, node: str) -> Choices:
-        """Ask PVE what a node offers. Without one, or if it is down, take that with most free memory."""
+        """Ask PVE for the choices of a node. If it is empty or down, use the node with the most free memory."""
         self._choices = await choices.choices(runtime(), session(), node)
         return self._choices
 
     def _fit_to(self, offered: Choices) -> list[str]:
-        """Replace what the offered node does not have. Return the fields that changed."""
+        """Replace values that the node does not have. Return the names of the changed fields."""
         initial, form = fields.fit_to_node(self.form, self.initial, offered, self._config)
         self._replaced = kept.replaced_choices(self.form, self.initial, form)
         self.initial.update(initial)
@@ -200,7 +201,7 @@ class WizardState(rx.State):
     # Showing
 
     def _draw(self) -> None:
-        """Set what is derived from the form, here and in the parts."""
+        """Set the vars derived from the form, here and in the parts."""
         offered = self._choices
         self._set(
             summary=summary_lines(self.form, self.template_name, offered),
@@ -211,39 +212,39 @@ class WizardState(rx.State):
                 part._on_draw()
 
     def _set(self, **values: Any) -> None:
-        """Set vars that differ: only these are sent."""
+        """Set only the vars that differ, because each one that is set is sent."""
         for name, value in values.items():
             if getattr(self, name) != value:
                 setattr(self, name, value)
 
     def _wizard(self) -> WizardState:
-        """The state that the parts belong to: it, or the parent of a part."""
+        """The ``WizardState`` itself, also when called on a part."""
         parent = self.parent_state
         return parent if isinstance(parent, WizardState) else self
 
     def _rebuild(self, *names: str) -> None:
-        """Rebuild these inputs with the server's values."""
+        """Make the page rebuild these inputs with the server's values."""
         for name in names:
             self.versions[name] = self.versions.get(name, 0) + 1
 
     def _mark(self, faults: Mapping[str, str]) -> None:
-        """Show these faults and no others."""
+        """Show only these faults."""
         self._set(errors=dict(faults), invalid_steps=fields.steps_of(faults))
 
     def _changed(self, name: str) -> None:
-        """A field has a new value: its fault is no longer shown."""
+        """Hide the fault of a field that has a new value, and draw."""
         self._mark({field: fault for field, fault in self.errors.items() if field != name})
         self._draw()
 
     def _refuse(self, faults: Mapping[str, str]) -> Any:
-        """Show the first step with an invalid field, each fault beside its field. Return the event to follow."""
+        """Show the faults, and the first step with an invalid field. Return the event to follow."""
         self._mark(fields.shown_faults(faults))
         self.step = self.invalid_steps[0]
         self.refusals += 1
         return self._go_there()
 
     def _other_revision(self) -> int:
-        """The revision that the failed job used, where the template has another one by now; else 0."""
+        """The revision that the failed job used, if the template has another one now; else 0."""
         is_same_template = bool(self.edits) and self.template_id == self._job_template
         return self._job_revision if is_same_template and self._job_revision != self._revision_number else 0
 
@@ -254,7 +255,7 @@ class WizardState(rx.State):
         self.reached = max(self.reached, STEPS.index(step))
 
     def _go_there(self, *, replace: bool = False) -> Any:
-        """Send the browser to the address of the shown step, unless it is there. Drop a link in it."""
+        """Send the browser to the address of the shown step, without a link. None if it is already there."""
         is_start = self.step == STEPS[0] and not self.template_id
         here = Address("" if is_start else self.step, self.template_id, self.edits)
         parameters = self.router.url.query_parameters
@@ -266,14 +267,14 @@ class WizardState(rx.State):
         return rx.redirect(routes.create(here.template, here.step, edit=here.edit), replace=replace)
 
     def _is_own(self, address: Address) -> bool:
-        """Whether the wizard itself sent the browser there: then it shows that step already, or a later one."""
+        """Whether the wizard sent the browser to this address. Then it already shows that step, or a later one."""
         own = self._has_arrived(address)
         if not own:
             self._pushed = ()
         return own
 
     def _has_arrived(self, address: Address) -> bool:
-        """Whether the address was on its way to the browser. It and those before it no longer are: their loads may be cut off."""
+        """Whether the address was in ``_pushed``. Removes it and those before it, whose loads may have been cut off."""
         arrived = address in self._pushed
         if arrived:
             self._pushed = self._pushed[self._pushed.index(address) + 1 :]

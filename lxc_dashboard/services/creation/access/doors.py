@@ -1,4 +1,4 @@
-"""Which way leads into a guest: ``pct`` on its node where the endpoint has that node's SSH door, else SSH into the guest itself."""
+"""Choose how to enter a guest: by ``pct`` on its node if the node has an SSH door, else by SSH into the guest."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.creation.form.spec import ContainerSpec
 
-# PVE's own OS templates by the words of their names; what stands in neither is not known to us.
+# Parts of the names of PVE's own OS templates. Whether any other OS template has an SSH server is unknown.
 WITH_SSH_SERVER: Final = ("debian-", "ubuntu-", "devuan-")
 WITH_SSH_SERVER_KIND: Final = "-standard_"
 CONTAINER: Final = "lxc"
@@ -36,7 +36,7 @@ class WayKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """``address``: of the node, for ``pct``; SSH into the guest has none before the guest runs."""
+    """How to enter a guest. ``address``: of the node, for ``pct``; None for SSH into the guest."""
 
     kind: WayKind
     node: str
@@ -45,13 +45,13 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class NoWay:
-    """Why guests of the node cannot be entered."""
+    """Why the guest cannot be entered."""
 
     reason: Message
 
 
 async def choose(rt: Runtime, endpoint_id: UUID, node: str, spec: ContainerSpec) -> Way | NoWay:
-    """The way into a guest of ``node`` that ``spec`` describes, by what exists now."""
+    """Choose the way into the guest that ``spec`` describes, by the doors that ``node`` has now."""
     async with rt.db.transaction() as tx:
         return await choose_in(tx, endpoint_id, node, spec)
 
@@ -69,7 +69,7 @@ async def choose_in(tx: Transaction, endpoint_id: UUID, node: str, spec: Contain
 
 
 async def door_address(rt: Runtime, endpoint_id: UUID, node: str) -> SshAddress | None:
-    """The SSH door of ``node``, None where the endpoint has none. Raises ``HostKeyError`` for one never confirmed."""
+    """The SSH door of ``node``. None if it has none. Raises ``HostKeyError`` if its host key was never confirmed."""
     async with rt.db.transaction() as tx:
         return await _door_address(tx, endpoint_id, node)
 
@@ -81,7 +81,7 @@ async def _door_address(tx: Transaction, endpoint_id: UUID, node: str) -> SshAdd
 
 
 def _closed(node: str, spec: ContainerSpec) -> Message | None:
-    """Why SSH into the guest cannot work; None where it may."""
+    """Why SSH into the guest cannot work. None if it may work."""
     modes = (spec.ipv4.mode, spec.ipv6.mode)
     if modes == (IpMode.NONE, IpMode.NONE):
         return Message.of(FailureCode.NO_WAY_NO_ADDRESS, node=node)
@@ -99,7 +99,7 @@ def _name(spec: ContainerSpec) -> str:
 
 
 def brings_ssh_server(ostemplate: str) -> bool | None:
-    """Whether an SSH server runs in guests of this OS template from their first start; None: not known."""
+    """Whether guests of this OS template run an SSH server from their first start. None: unknown."""
     name = ostemplate.rpartition("/")[2].lower()
     if name.startswith(WITHOUT_SSH_SERVER):
         return False
@@ -109,7 +109,7 @@ def brings_ssh_server(ostemplate: str) -> bool | None:
 
 
 def has_route(address: str) -> bool:
-    """Whether this machine knows where to send packets for ``address``; none is sent."""
+    """Whether this machine has a route to ``address``. Sends no packet."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
@@ -120,12 +120,12 @@ def has_route(address: str) -> bool:
 
 
 async def find(client: ProxmoxClient, vmid: int, known: str) -> tuple[str | None, GuestStatus | None]:
-    """The node that the guest is on by now, ``known`` being that of the last time, and how it stands there.
+    """Find the guest's node and its status, starting at ``known``, the last known node.
 
-    None where it is on none, and where ``known`` has no answer.
-    ``GET .../status/current``, and ``GET /cluster/resources`` where that node has no answer. Raises ``UnreachableError``
-    for a node that is down, unless the guest is on another by now: HA may have recovered it there. Raises
-    ``GuestGoneError`` where PVE has no such container.
+    The node is None if PVE shows the guest on none. The status is None unless ``known`` answers.
+    ``GET .../status/current``; if that fails, ``GET /cluster/resources``. Raises ``UnreachableError`` if ``known`` is
+    down, unless the guest is on another node now, as after recovery by HA. Raises ``GuestGoneError`` if PVE has no such
+    container.
     """
     try:
         return known, await client.lxc.status(known, vmid)
@@ -143,6 +143,6 @@ async def find(client: ProxmoxClient, vmid: int, known: str) -> tuple[str | None
 
 
 async def _node_of(client: ProxmoxClient, vmid: int) -> str | None:
-    """The node of the container with ``vmid``; None where the user is shown none."""
+    """The node of the container with ``vmid``. None if PVE shows the user no such container."""
     found = await client.cluster.find_guest(vmid)
     return found.node if found is not None and found.type == CONTAINER else None

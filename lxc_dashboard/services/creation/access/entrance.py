@@ -1,4 +1,4 @@
-"""Entering the guest of a run: who may, where it is by now, and through which door."""
+"""Enter the guest of a job: check the user's privileges, follow the guest to its node, and open a door."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RIGHTS_HOLD_FOR_S: Final = 5.0
 
 
 class Entrance:
-    """The way into one run's guest, wherever PVE has moved it. ``key`` is the creation's own, where one was made."""
+    """The way into one job's guest, also after PVE moved it. ``key``: the SSH key of the creation, if it has one."""
 
     def __init__(
         self, rt: Runtime, client: ProxmoxClient, endpoint_id: UUID, guest: Guest, *, way: Way, key: KeyPair | None
@@ -45,11 +45,10 @@ class Entrance:
         self._asking = asyncio.Lock()
 
     async def door(self, marker: str | None) -> Door:
-        """For one entry. PVE is asked first whether the user may and where the guest is; its answer holds for
-        ``RIGHTS_HOLD_FOR_S``.
+        """Return a door for one entry, after asking PVE for the user's privileges and the guest's node.
 
-        Raises ``PrivilegeError``, ``GuestUnreachableError`` before ``lead_to``, ``GuestError`` where the guest's node
-        has no door, what PVE says.
+        PVE's answer counts for ``RIGHTS_HOLD_FOR_S``. Raises ``PrivilegeError``, ``GuestError`` if the guest's node
+        has no door, ``GuestUnreachableError`` for SSH before ``lead_to``, and PVE's errors.
         """
         async with self._asking:
             await self._ask()
@@ -63,7 +62,7 @@ class Entrance:
         return PctDoor(self._rt.ssh, self.way.address, self._guest.vmid, marker=marker)
 
     async def _ask(self) -> None:
-        """Both at once, where that was not just told; of two refusals the one that says what is missing to enter."""
+        """Ask PVE for both at once, unless it just answered. If both fail, raise the error of ``check_rights``."""
         clock = asyncio.get_running_loop().time
         if clock() - self._asked_at < RIGHTS_HOLD_FOR_S:
             return
@@ -80,7 +79,7 @@ class Entrance:
             await self.look()
 
     async def look(self) -> GuestStatus | None:
-        """As ``follow``; the way leads there from now on. Raises ``GuestError`` where the guest's node has no door."""
+        """``follow``, and use the door of the guest's node from now on. Raises ``GuestError`` if it has none."""
         status = await follow(self._rt, self._client, self._guest)
         await self._turn_to_its_node()
         return status
@@ -96,11 +95,11 @@ class Entrance:
         self.way = Way(WayKind.PCT, node, address)
 
     def lead_to(self, host: str, host_key: str) -> None:
-        """The guest's address and the host key of its SSH server, for the way ``ssh``."""
+        """Set the guest's address and the host key of its SSH server, for SSH into the guest."""
         self._host, self._host_key = host, host_key
 
     async def shown_host_key(self, host: str) -> str:
-        """What the guest's SSH server shows now. Raises ``GuestUnreachableError``."""
+        """Read the host key of the guest's SSH server. Raises ``GuestUnreachableError``."""
         return await self._rt.ssh.host_key(host, SSH_PORT)
 
     def _ssh_address(self) -> SshAddress:
@@ -109,19 +108,19 @@ class Entrance:
         return SshAddress(self._host, SSH_PORT, "root", self._host_key, self._key.private)
 
     async def close(self) -> None:
-        """Leave the guest. Connections to the guest itself are nobody else's."""
+        """Close the door, and the SSH connections to the guest, which only this job uses."""
         await self._leave_node()
         if self._key is not None and self._host:
             await self._rt.ssh.forget(self._ssh_address())
 
     async def _leave_node(self) -> None:
-        """End the idle conversations through the node of the present way."""
+        """Close the idle conversations with the guest through the current node."""
         if self.way.address is not None:
             await self._door(None).close()
 
 
 class GuardedDoor:
-    """A door that asks, before each entry, whether the run's user may enter this guest as root; see ``Entrance.door``."""
+    """A door that checks before each entry whether the job's user may enter the guest. See ``Entrance.door``."""
 
     def __init__(self, entrance: Entrance, marker: str | None) -> None:
         self._entrance = entrance
@@ -153,7 +152,7 @@ class GuardedDoor:
 
 
 async def follow(rt: Runtime, client: ProxmoxClient, guest: Guest) -> GuestStatus | None:
-    """Have ``guest.node``, and the container's row, name the node that the guest is on by now. How it stands, as ``find``."""
+    """Update ``guest.node`` and the container's row to the guest's current node. Return its status as ``find``."""
     node, status = await find(client, guest.vmid, guest.node)
     if node is not None and node != guest.node:
         if guest.container_id is not None:
@@ -165,7 +164,7 @@ async def follow(rt: Runtime, client: ProxmoxClient, guest: Guest) -> GuestStatu
 
 
 async def check_rights(client: ProxmoxClient, vmid: int) -> None:
-    """Whether PVE lets ``client``'s user enter the guest as root. Raises ``PrivilegeError``."""
+    """Raise ``PrivilegeError`` if the user of ``client`` may not enter the guest as root."""
     path = f"/vms/{vmid}"
     held = await client.access.permissions(path)
     for privilege in ENTRY_PRIVILEGES:
@@ -174,9 +173,9 @@ async def check_rights(client: ProxmoxClient, vmid: int) -> None:
 
 
 async def unlock(rt: Runtime, client: ProxmoxClient, endpoint_id: UUID, node: str, vmid: int) -> bool:
-    """``pct unlock`` on the node, for ``client``'s user; False where the node has no door.
+    """Run ``pct unlock`` on the node if the user of ``client`` may enter the guest. False if the node has no door.
 
-    Raises ``PrivilegeError``, ``CommandFailedError``, what the door raises.
+    Raises ``PrivilegeError``, ``CommandFailedError``, and the door's errors.
     """
     address = await door_address(rt, endpoint_id, node)
     if address is None:

@@ -1,4 +1,4 @@
-"""A guest's interfaces: as PVE tells them, or as the guest itself does where PVE is too old to be asked."""
+"""A guest's network interfaces, read from PVE, or in the guest if PVE is too old."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from lxc_dashboard.proxmox.client import ProxmoxClient
     from lxc_dashboard.services.creation.context import RunContext
 
-# PVE says 501 to what it does not know; a proxy before it, and what else speaks its API, says the others.
+# PVE answers 501 to an unknown call. Proxies and other servers with PVE's API answer 404 or 405.
 NO_SUCH_CALL: Final = frozenset({404, 405, 501})
 _LIST: Final = "ip -o addr show 2>/dev/null || hostname -I 2>/dev/null | tr ' ' '\\n' | sed 's/^./0: eth0 inet &/'"
 _FIELDS: Final = 4
 
 
 async def told_by_pve(client: ProxmoxClient, node: str, vmid: int) -> list[Interface] | None:
-    """``GET .../interfaces``; None where this PVE has no such call, as before 8.0."""
+    """``GET .../interfaces``. None if this PVE has no such call, as before 8.0."""
     try:
         return await client.lxc.interfaces(node, vmid)
     except ApiError as error:
@@ -31,11 +31,11 @@ async def told_by_pve(client: ProxmoxClient, node: str, vmid: int) -> list[Inter
 
 
 async def interfaces_of(ctx: RunContext) -> list[Interface] | None:
-    """Those of the run's container; None where nobody can be asked. Raises ``GuestGoneError``."""
+    """The interfaces of the job's container. None if neither PVE nor the guest can tell. Raises ``GuestGoneError``."""
     interfaces = await told_by_pve(ctx.client, ctx.guest.node, ctx.guest.vmid)
     if interfaces:
         ctx.guest.seen()
-    elif interfaces is not None:  # PVE answers so of a guest that does not run, and of one that is not there
+    elif interfaces is not None:  # PVE answers so for a stopped guest and for a missing one
         await follow(ctx.rt, ctx.client, ctx.guest)
     if interfaces is not None:
         return interfaces
@@ -47,7 +47,7 @@ async def interfaces_of(ctx: RunContext) -> list[Interface] | None:
 
 
 def told_by_guest(text: str) -> list[Interface]:
-    """From ``ip -o addr show``: ``2: eth0@if7 inet 10.0.0.5/24 brd ...``."""
+    """Parse the output of ``ip -o addr show``: ``2: eth0@if7 inet 10.0.0.5/24 brd ...``."""
     found: dict[str, list[InterfaceAddress]] = {}
     for line in text.splitlines():
         words = line.split()

@@ -1,4 +1,4 @@
-"""What PVE says of a guest that says nothing itself: it was stopped, or restarted; or it is slow, and nothing is to be done."""
+"""Ask PVE about a silent guest: it was stopped or restarted, or it is only slow."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-STOPPED_FOR_S: Final = 6.0  # one that reboots counts as stopped for a while
+STOPPED_FOR_S: Final = 6.0  # PVE shows a rebooting guest as stopped for a while
 LOOK_EVERY_S: Final = 2.0
-ANSWER_WITHIN_S: Final = 5.0  # the door is tried again after that, whatever PVE does
+ANSWER_WITHIN_S: Final = 5.0  # then the door is tried again without PVE's answer
 UPTIME_SLACK_S: Final = 2.0  # PVE counts whole seconds
 
 
 class Liveness:
-    """Of one run's guest, since this was made."""
+    """Whether one job's guest was stopped or restarted since this object was created."""
 
     def __init__(self, entrance: Entrance) -> None:
         self._entrance = entrance
         self._since = asyncio.get_running_loop().time()
 
     async def judge(self) -> Outcome | None:
-        """``STOPPED``, ``RESTARTED``, or None: also where PVE does not say, or works on the guest itself.
+        """``STOPPED``, ``RESTARTED``, or None. None also if PVE does not answer, or holds a lock on the guest.
 
-        ``GET .../status/current``, for ``STOPPED_FOR_S`` where it is stopped. Raises ``GuestGoneError``.
+        ``GET .../status/current``, repeated for ``STOPPED_FOR_S`` if the guest is stopped. Raises ``GuestGoneError``.
         """
         clock = asyncio.get_running_loop().time
         began = clock()
@@ -65,7 +65,7 @@ class Liveness:
 
 
 async def refuse_stopped(ctx: RunContext, error: DashboardError) -> None:
-    """Raises ``PhaseFailedError`` where the door was not reached because the guest, once started, was stopped."""
+    """Raise ``PhaseFailedError`` if ``error`` is an unreachable door and the guest was stopped after its start."""
     if not isinstance(error, GuestUnreachableError) or not isinstance(ctx.entrance, Entrance):
         return
     if not ctx.checkpoint.is_done(START):

@@ -1,4 +1,4 @@
-"""The first contact with a guest's own SSH server: waited for, its host key pinned, and a failure explained."""
+"""The first connection to a guest's own SSH server: wait for it, pin its host key, and explain a failure."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ POLL_S: Final = (0.1, 0.2, 0.5, 1.0)
 
 
 async def meet(ctx: RunContext, entrance: Entrance, door: Door) -> None:
-    """Until the guest was entered once, or ``SERVER_WAIT_S`` are over. The host key shown first is the run's from then on.
+    """Enter the guest once, within ``SERVER_WAIT_S``. Pin the first host key for the rest of the job.
 
-    Raises ``PhaseFailedError`` with cause and remedy, ``HostKeyError``, what PVE says.
+    Raises ``PhaseFailedError`` with cause and remedy, ``HostKeyError``, and PVE's errors.
     """
     host = ctx.checkpoint.facts.get("address", "")
     if not host:
@@ -49,7 +49,7 @@ async def _enter(ctx: RunContext, entrance: Entrance, door: Door, host: str) -> 
     facts = ctx.checkpoint.facts
     if "host_key" not in facts:
         facts["host_key"] = await entrance.shown_host_key(host)
-        await ctx.recorder.flush()  # before anything is sent: a worker that dies here trusts no second one
+        await ctx.recorder.flush()  # before sending anything: after a crash, no worker trusts another key
         ctx.tell(CreationCode.HOST_KEY, fingerprint=fingerprint_of_pin(facts["host_key"]))
     entrance.lead_to(host, facts["host_key"])
     await door.run(["true"])

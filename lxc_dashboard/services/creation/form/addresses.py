@@ -1,4 +1,4 @@
-"""Address ranges as operators write them, and which addresses in them are free as far as can be seen."""
+"""Parse address ranges, find free addresses in them, and check static addresses against the product's containers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _GROUP_END: Final = re.compile(r"[0-9A-Fa-f]*\Z")
 
 @dataclass(frozen=True, slots=True)
 class AddressRange:
-    """All addresses from ``first`` to ``last``, both among them, of one network of ``prefix`` bits."""
+    """The addresses from ``first`` to ``last``, both included, in one network with ``prefix`` bits."""
 
     first: Address
     last: Address
@@ -51,7 +51,7 @@ class AddressRange:
         return isinstance(address, type(self.first)) and int(self.first) <= int(address) <= int(self.last)
 
     def __iter__(self) -> Iterator[Address]:
-        """Those that a machine can have: not the network's own address, nor its broadcast address."""
+        """The addresses that a machine can have: without the network address and the broadcast address."""
         kept = _kept_by_network(self.network)
         for number in range(int(self.first), int(self.last) + 1):
             address = type(self.first)(number)
@@ -68,16 +68,16 @@ class AddressRange:
 
 @dataclass(frozen=True, slots=True)
 class Free:
-    """``addresses`` in CIDR form, lowest first. ``unasked``: guests whose addresses could not be learned in time."""
+    """``addresses`` in CIDR form, lowest first. ``unasked``: the number of guests whose addresses are unknown."""
 
     addresses: tuple[str, ...]
     unasked: int = 0
 
 
 def parse_range(text: str, *, version: int | None = None, field: str = "range") -> AddressRange:
-    """``10.0.0.10-10.0.0.40/24``, or short ``10.0.0.10-40/24``; IPv6 the same. At most ``RANGE_MAX`` addresses.
+    """Parse ``10.0.0.10-10.0.0.40/24``, or short ``10.0.0.10-40/24``; IPv6 alike. At most ``RANGE_MAX`` addresses.
 
-    ``version``: 4 or 6 where only that will do. Raises ``InvalidInputError`` for ``field``.
+    ``version``: the required IP version, if any. Raises ``InvalidInputError`` for ``field``.
     """
     example = EXAMPLES[version or 4]
     found = _RANGE.fullmatch(text.strip()) if len(text) <= TEXT_MAX_CHARS else None
@@ -133,10 +133,11 @@ def _kept_by_network(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> 
 async def next_free(
     rt: Runtime, session: Session, wanted: AddressRange, count: int = 1, *, gateway: str = "", field: str = "range"
 ) -> Free:
-    """The ``count`` lowest that nobody is seen to have: no container of ours (those still to be made too), no container
-    or node that the user may see in PVE, no gateway of theirs, and not ``gateway``.
+    """Find the ``count`` lowest addresses that no one is known to use.
 
-    Nothing is reserved: ``request`` looks among ours again as it stores the row. Raises ``InvalidInputError`` for ``field`` where there are fewer, what PVE says of its list of guests.
+    In use are ``gateway``, the addresses of the product's containers (also those not yet created), and those of guests,
+    nodes and their gateways that the user may see in PVE. Reserves nothing: ``request`` checks the product's containers
+    again when it stores the row. Raises ``InvalidInputError`` for ``field`` if too few are free, and PVE's errors.
     """
     client = await acting.client(rt, session)
     seen = await seen_lately(rt.pve, client, session.endpoint_id, session.userid, SEEN_HOLDS_S)
@@ -160,7 +161,7 @@ async def next_free(
 
 
 def _plain(text: str) -> Address | None:
-    """``10.0.0.5/24`` and ``10.0.0.5`` as an address; None for ``dhcp`` and the like."""
+    """The address in ``10.0.0.5/24`` or ``10.0.0.5``. None for other text, such as ``dhcp``."""
     try:
         return ipaddress.ip_address(text.partition("/")[0].partition("%")[0])
     except ValueError:
@@ -170,10 +171,10 @@ def _plain(text: str) -> Address | None:
 async def faults(
     tx: Transaction, endpoint_id: UUID, specs: Sequence[ContainerSpec], *, own: UUID | None = None
 ) -> dict[str, Message]:
-    """By field, which static address of ``specs`` another container than ``own`` has in the same segment, or is to get
-    there; the last is named.
+    """By field, the static addresses of ``specs`` that another of the product's containers uses in the same segment.
 
-    Within the transaction that stores rows it holds to its end: no two runs are promised one address.
+    Includes containers not yet created, and ignores ``own``. Of several, the last is named. The result stays true
+    until the end of ``tx``: if ``tx`` also stores the rows, no two jobs get the same address.
     """
     wanted = [(*pair, spec.segment) for spec in specs for pair in _static(spec)]
     if not wanted:
@@ -193,6 +194,6 @@ async def faults(
 
 
 def _static(spec: ContainerSpec) -> list[tuple[str, str]]:
-    """``("ipv4_address", "10.0.0.5")`` for each that it is to have."""
+    """``("ipv4_address", "10.0.0.5")`` for each static address of the spec."""
     settings = (("ipv4_address", spec.ipv4), ("ipv6_address", spec.ipv6))
     return [(field, ip.address.partition("/")[0]) for field, ip in settings if ip.address]

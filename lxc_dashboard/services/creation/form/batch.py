@@ -1,4 +1,4 @@
-"""A form that may ask for several containers: their hostname pattern and address ranges, and what they share as a spec."""
+"""A form for one container or a batch: the hostname pattern, the address ranges, and the spec that all share."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NUMBERS: Final = re.compile(r"([0-9]{1,6})\.\.([0-9]{1,6})")
 
 @dataclass(frozen=True, slots=True)
 class Several:
-    """``request_batch``'s own arguments. A range counts only where the addresses are static ones."""
+    """The arguments of ``request_batch`` that only a batch has. A range is empty unless its family is static."""
 
     pattern: str
     ipv4_range: str = ""
@@ -35,13 +35,13 @@ class Several:
 
     @classmethod
     def of(cls, raw: Mapping[str, object]) -> Self | None:
-        """None where the form asks for one container."""
+        """None if the form is for one container."""
         pattern = _text(raw, PATTERN)
         return cls(pattern, _range(raw, "ipv4"), _range(raw, "ipv6")) if pattern else None
 
 
 def count(raw: Mapping[str, object]) -> int:
-    """How many containers the form asks for; 1 as long as its pattern is none."""
+    """The number of containers; 1 without a pattern or while it is invalid."""
     asked = Several.of(raw)
     with suppress(InvalidInputError):
         return len(hostnames(asked.pattern)) if asked else 1
@@ -49,9 +49,9 @@ def count(raw: Mapping[str, object]) -> int:
 
 
 def validate(raw: Mapping[str, object]) -> ContainerSpec:
-    """``validation.validate``, where ``hostname_pattern`` is given too: then of what the first of them is.
+    """Validate a form that may have a ``hostname_pattern``. For a batch, return the spec of its first container.
 
-    Raises ``InvalidInputError`` naming every wrong field, ``hostname_pattern``, ``ipv4_range`` and ``ipv6_range`` too.
+    Raises ``InvalidInputError`` with every invalid field, also ``hostname_pattern``, ``ipv4_range`` and ``ipv6_range``.
     """
     asked = Several.of(raw)
     if asked is None:
@@ -81,7 +81,7 @@ def _validated(raw: Mapping[str, object], faults: Mapping[str, Message]) -> Cont
 
 
 def _first_address(text: str, version: int, gateway: str) -> tuple[dict[str, object], dict[str, Message]]:
-    """A range's first address but the gateway's in the place of one that is typed, or what is wrong with the range."""
+    """The form's values for the first address of a range that is not the gateway, and the range's faults."""
     family, field = f"ipv{version}", f"ipv{version}_range"
     if not text:
         return {f"{family}_mode": IpMode.NONE.value}, {field: NEEDS_RANGE}
@@ -107,10 +107,10 @@ def _text(raw: Mapping[str, object], name: str) -> str:
 
 
 def hostnames(pattern: str, *, field: str = "hostname_pattern") -> tuple[str, ...]:
-    """One to ``NAMES_MAX`` names, all different, in the pattern's order.
+    """Expand a pattern to 1 to ``NAMES_MAX`` different names, in the pattern's order.
 
-    ``{N..M}`` counts up or down, filled with zeros to the width of the longer where either begins with one, as bash does
-    it; ``{a,b,c}`` names each. Several braces make all combinations. Raises ``InvalidInputError`` for ``field``.
+    ``{N..M}`` counts up or down. As in bash, a leading zero in either number pads all to the longer width.
+    ``{a,b,c}`` lists words. Several braces give all combinations. Raises ``InvalidInputError`` for ``field``.
     """
     try:
         return _expanded(pattern.strip())
@@ -141,7 +141,7 @@ def _expanded(pattern: str) -> tuple[str, ...]:
 
 
 def _parts(pattern: str) -> tuple[list[str], list[list[str]]]:
-    """What stands between the braces, and what each of them offers."""
+    """The texts around the braces, and the words of each brace."""
     pieces = _BRACES.split(pattern)
     return pieces[::2], [_choice(piece) for piece in pieces[1::2]]
 

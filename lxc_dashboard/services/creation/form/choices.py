@@ -1,4 +1,4 @@
-"""What the wizard can offer on the chosen node, as the signed-in user sees it, and what the form starts with."""
+"""The choices that the wizard offers on a node, as far as the user may see them, and the form's initial values."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 DOWNLOAD_PREFIX: Final = "download:"
-# The page is empty until then. Whoever answers this one answers the others, or is named by them.
+# The page is empty until PVE answers this first request. A later one that fails is listed in ``Choices.missing``.
 NODES_WITHIN_S: Final = 8.0
-# Who has any one of these at a storage sees it.
+# Any one of these privileges shows a user the storage.
 SEES_STORAGE: Final = frozenset({"Datastore.Audit", "Datastore.AllocateSpace"})
 PLAIN_SYSTEMS: Final = ("-standard", "-default", "-base")
-# A date has eight digits; longer ones are no number that anybody counts with.
+# Enough for a date, which has eight digits.
 NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
 class NodeChoice:
-    """Memory in bytes, 0 where the user may not see it."""
+    """A node. Memory in bytes; 0 if the user may not see it."""
 
     name: str
     online: bool
@@ -52,7 +52,7 @@ class NodeChoice:
 
 @dataclass(frozen=True, slots=True)
 class StorageChoice:
-    """A storage that holds container disks. Bytes."""
+    """A storage and its space, in bytes."""
 
     name: str
     type: str
@@ -62,7 +62,7 @@ class StorageChoice:
 
 @dataclass(frozen=True, slots=True)
 class BridgeChoice:
-    """``vlan_aware`` None: PVE does not say, as of a virtual network."""
+    """A bridge. ``vlan_aware`` is None if PVE does not say, for example for a virtual network."""
 
     name: str
     vlan_aware: bool | None = None
@@ -70,7 +70,10 @@ class BridgeChoice:
 
 @dataclass(frozen=True, slots=True)
 class OsTemplateChoice:
-    """An OS template. ``value``: its volid, or ``download:<volid to be>`` for one that is fetched first. Bytes, 0 unknown."""
+    """An OS template. ``value``: its volid, or ``download:<future volid>`` for one that is downloaded first.
+
+    ``size`` in bytes; 0 if unknown.
+    """
 
     value: str
     name: str
@@ -84,7 +87,7 @@ class OsTemplateChoice:
 
 @dataclass(frozen=True, slots=True)
 class ApplianceChoice:
-    """An OS template that PVE offers. ``template``: the file's name, ``name`` without version and ending."""
+    """An OS template that PVE can download. ``template``: the file's name; ``name``: without version and suffix."""
 
     template: str
     name: str
@@ -95,10 +98,10 @@ class ApplianceChoice:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """``missing`` names what could not be read, with the cause: there the user types instead of choosing.
+    """``missing``: lists that could not be read, with the cause. The user types those values instead.
 
-    ``ostemplates``: those that are there, and of the section system those that are not. ``appliances``: all that PVE offers.
-    ``hides_storages``: there may be storages that this user does not see.
+    ``ostemplates``: those on the node's storages, then those of the section ``system`` to download.
+    ``appliances``: all that PVE can download. ``hides_storages``: PVE may hide storages from this user.
     """
 
     node: str
@@ -114,7 +117,7 @@ class Choices:
     hides_storages: bool = False
 
     def has_os_template(self, value: str) -> bool:
-        """It is there, or can be fetched to that storage."""
+        """Whether a storage of the node has this OS template, or PVE can download it to the storage in ``value``."""
         volid, template = split_os_template(value)
         if not template:
             return any(offered.value == value for offered in self.ostemplates)
@@ -123,11 +126,11 @@ class Choices:
 
 
 async def choices(rt: Runtime, session: Session, node: str = "") -> Choices:
-    """What ``node`` offers; without one, the online node with the most free memory.
+    """Read what ``node`` offers. If it is empty or offline, use the online node with the most free memory.
 
-    ``GET /nodes``, ``/nodes/{node}/storage``, ``/network``, ``/storage/{s}/content``, ``/aplinfo``, ``/pools``, ``/cluster/nextid``,
-    ``/access/permissions``.
-    Raises UnreachableError, ConflictError where no node is online.
+    ``GET /nodes``, ``/nodes/{node}/storage``, ``.../network``, ``.../storage/{s}/content``, ``.../aplinfo``,
+    ``/pools``, ``/cluster/nextid``, ``/access/permissions``. Raises ``UnreachableError``, and ``ConflictError`` if no
+    node is online.
     """
     client = await acting.client(rt, session)
     listed = await client.within(NODES_WITHIN_S).nodes.list()
@@ -164,7 +167,7 @@ async def choices(rt: Runtime, session: Session, node: str = "") -> Choices:
 
 
 async def _hides_storages(client: ProxmoxClient) -> bool:
-    """PVE's list leaves out the storages that a user may not see."""
+    """Whether PVE's list may leave out storages because the user may not see them all."""
     return SEES_STORAGE.isdisjoint(await client.access.permissions("/storage"))
 
 
@@ -176,7 +179,7 @@ def _roomiest(nodes: tuple[NodeChoice, ...]) -> str:
 
 
 def _holding(storages: list[NodeStorage], content_type: str) -> tuple[StorageChoice, ...]:
-    """The usable ones, those with most room first."""
+    """The usable storages for this content, most free space first."""
     usable = [s for s in storages if s.active and s.enabled and s.holds(content_type)]
     found = (StorageChoice(s.storage, s.type, s.avail, s.total) for s in usable)
     return tuple(sorted(found, key=lambda s: (-s.free, s.name)))
@@ -215,7 +218,7 @@ def _present(volume: Content) -> OsTemplateChoice:
 def _fetchable(
     appliances: Sequence[Appliance], holders: Sequence[StorageChoice], present: Sequence[OsTemplateChoice]
 ) -> list[OsTemplateChoice]:
-    """Those of the section system that are not there yet, for the storage with most room."""
+    """Choices to download the missing OS templates of the section ``system`` to the storage with most free space."""
     names = {template.name for template in present}
     missing = [a.template for a in appliances if holders and a.section == "system" and a.template not in names]
     return [OsTemplateChoice(download_value(holders[0].name, name), name, holders[0].name) for name in sorted(missing)]
@@ -227,12 +230,12 @@ def _offered(appliances: Sequence[Appliance]) -> tuple[ApplianceChoice, ...]:
 
 
 def download_value(storage: str, template: str) -> str:
-    """The value of a choice that is fetched first."""
+    """The value of a choice that is downloaded first."""
     return f"{DOWNLOAD_PREFIX}{storage}:vztmpl/{template}"
 
 
 def matching(offered: Choices, query: str) -> list[ApplianceChoice]:
-    """Those that PVE offers, of all sections, whose texts hold every word of ``query``."""
+    """Search the appliances of all sections for those whose texts contain every word of ``query``."""
     words = query.lower().split()
     return [appliance for appliance in offered.appliances if all(word in _texts(appliance) for word in words)]
 
@@ -253,7 +256,7 @@ async def vmid_fault(rt: Runtime, session: Session, vmid: int) -> Message | None
 
 
 def split_os_template(value: str) -> tuple[str, str]:
-    """``ostemplate`` and ``ostemplate_download`` of a choice's value."""
+    """Split a choice's value into ``ostemplate`` and ``ostemplate_download``, which may be empty."""
     if not value.startswith(DOWNLOAD_PREFIX):
         return value, ""
     volid = value.removeprefix(DOWNLOAD_PREFIX)
@@ -261,28 +264,31 @@ def split_os_template(value: str) -> tuple[str, str]:
 
 
 def best_os_template(offered: tuple[OsTemplateChoice, ...], os: str, version: str) -> str:
-    """The value that fits a template's OS, else nothing.
+    """The value of the best OS template for a template's OS, or empty.
 
-    One that is there goes before one to be fetched, a plain system before an appliance made of it, then the newest.
+    Prefers one on the node to a download, then a plain system to an appliance built on it, then the newest.
     """
     fitting = [template for template in offered if os and is_system(template.name, os, version)]
     return max(fitting, key=_fitness).value if fitting else ""
 
 
 def is_system(name: str, os: str, version: str) -> bool:
-    """Whether an OS template of this name is of a template's OS; an empty version is any."""
+    """Whether an OS template of this name contains this OS. An empty ``version`` matches every version."""
     wanted = f"{os}-{version}" if version else os
     return name == wanted or name.startswith((f"{wanted}-", f"{wanted}."))
 
 
 def _fitness(offered: OsTemplateChoice) -> tuple[bool, bool, list[int]]:
-    """Of names such as ``debian-13-standard_13.1-2_amd64.tar.zst``."""
+    """Sort key for ``best_os_template``. Reads names such as ``debian-13-standard_13.1-2_amd64.tar.zst``."""
     system, _, _ = offered.name.partition("_")
     return not offered.is_download, system.endswith(PLAIN_SYSTEMS), [int(n) for n in NUMBER.findall(offered.name)]
 
 
 async def _or(asked: Awaitable[T], fallback: T, what: Message, missing: list[Message]) -> T:
-    """The answer, or ``fallback`` where PVE refuses it to this user, or cannot give it: a storage may hang."""
+    """The answer, or ``fallback`` if PVE refuses the request or cannot answer it, for example because a storage hangs.
+
+    Then adds ``what`` to ``missing``.
+    """
     try:
         return await asked
     except (PrivilegeError, ApiError, UnreachableError) as error:
@@ -295,7 +301,7 @@ HOSTNAME_CHARS: Final = 63
 
 
 def defaults(summary: TemplateSummary | None, offered: Choices) -> dict[str, str]:
-    """The form as it starts: the template's values if it has them, else what the node suggests, else the table's."""
+    """The form's initial values: the template's, else those of the node, else the defaults in ``FIELDS``."""
     config = summary.config if summary else TemplateConfig(app="")
     form = {
         row.name: row.write(getattr(config, row.config)) if row.config else row.started for row in FIELDS if row.in_form
@@ -305,7 +311,7 @@ def defaults(summary: TemplateSummary | None, offered: Choices) -> dict[str, str
 
 
 def of_node(offered: Choices, wanted: TemplateConfig) -> dict[str, str]:
-    """What depends on the node: what the template names if the node has it, else what the node offers first."""
+    """The fields that depend on the node: the template's value if the node has it, else the node's first."""
     return {
         "ostemplate": _first(offered.ostemplates),
         "storage": next((storage.name for storage in offered.storages), ""),
@@ -315,7 +321,7 @@ def of_node(offered: Choices, wanted: TemplateConfig) -> dict[str, str]:
 
 
 def granted(offered: Choices, wanted: TemplateConfig) -> dict[str, str]:
-    """What the template names and the node has, by field."""
+    """The template's values that the node has, by field."""
     found = {
         "ostemplate": best_os_template(offered.ostemplates, wanted.os, wanted.version),
         "storage": next((storage.name for storage in offered.storages if storage.name == wanted.storage), ""),
@@ -325,7 +331,7 @@ def granted(offered: Choices, wanted: TemplateConfig) -> dict[str, str]:
 
 
 def lacking(offered: Choices, wanted: TemplateConfig) -> dict[str, str]:
-    """What the template names and the node lacks, by field. Kinds that PVE did not list are left out."""
+    """The template's values that the node lacks, by field. Leaves out a field if PVE listed nothing for it."""
     known = {"ostemplate": offered.ostemplates, "storage": offered.storages, "bridge": offered.bridges}
     wishes = {"ostemplate": _system(wanted), "storage": wanted.storage, "bridge": wanted.bridge}
     met = granted(offered, wanted)
@@ -342,7 +348,7 @@ def _system(wanted: TemplateConfig) -> str:
 
 
 def host_name(name: str) -> str:
-    """A host name out of any name: letters, digits and single hyphens, 63 at most, and not a number alone."""
+    """Make a valid hostname of any name: at most 63 letters, digits and single hyphens, and not only digits."""
     found = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:HOSTNAME_CHARS].strip("-")
     return f"ct-{found}"[:HOSTNAME_CHARS] if found.isdecimal() else found
 

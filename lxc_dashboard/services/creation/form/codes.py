@@ -1,4 +1,4 @@
-"""Why a field of the container form is invalid, and what of a node could not be listed."""
+"""Message codes for invalid fields of the container form, and for lists that PVE did not give."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from lxc_dashboard.messages import MessageCode
 
 
 class FieldCode(MessageCode):
-    """By subject: any field, names, packages and scripts, addresses, mount points, SSH keys, a batch, and what a node offers."""
+    """Why a field is invalid. By subject: any field, names, packages and scripts, network, mounts, keys, batches."""
 
     UNKNOWN = "field.unknown"
     UNREADABLE = "field.unreadable"
@@ -105,7 +105,7 @@ class FieldCode(MessageCode):
 
 
 class OfferCode(MessageCode):
-    """What PVE lists of a node, and why a part of it is not there to choose from."""
+    """Lists that the wizard reads from PVE, and why one is missing."""
 
     NO_NODE = "offer.no_node"
     UNLISTED = "offer.unlisted"

@@ -1,6 +1,6 @@
-"""PVE's parameters of a container by the field table, and its creation as a command that works without the dashboard.
+"""PVE's parameters for a container, and commands that create it without the dashboard.
 
-Secrets are named in a command and never shown.
+A command refers to secrets by shell variables and never contains them.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ if TYPE_CHECKING:
 
 
 def in_mount_order(mounts: Sequence[Mount]) -> list[Mount]:
-    """As PVE is to mount them, which goes by their numbers: a folder before what lies in it, else as they were given."""
+    """Sort by the order in which PVE must mount: a folder before those in it. Otherwise keep the order."""
     return sorted(mounts, key=lambda mount: sum(mount.path.startswith(f"{other.path}/") for other in mounts))
 
 
 def pve_parameters(
     spec: ContainerSpec, vmid: int, password: str | None, *, description: str | None = None
 ) -> dict[str, str | int | bool]:
-    """The body of ``POST /nodes/{node}/lxc``. ``unprivileged`` is always sent: PVE 8 and 9 differ in its default.
+    """The body of ``POST /nodes/{node}/lxc``.
 
-    A feature that is off is not sent: to name it takes more rights than most users have. With a pool, tags are set at the end:
-    a user with rights only through the pool may not set them yet.
+    Always contains ``unprivileged``, because PVE 8 and 9 have different defaults. Omits a feature that is off, because
+    naming it needs privileges that most users lack. With a pool, omits the tags, which are set afterwards: a user with
+    rights only through the pool may not set them yet.
     """
     values: dict[str, Any] = {row.pve: row.of(spec) for row in FIELDS if row.pve and row.in_spec}
     values |= {
@@ -60,7 +61,7 @@ def pve_parameters(
     return {name: value for name, value in values.items() if value not in (None, "", ())}
 
 
-# What the reader sets before: bash puts it in.
+# Shell variables that the user sets before the command.
 _ROOT: Final = "$ROOT_PASSWORD"
 _CALLER: Final = "$PVE_API_TOKEN"
 _VMID: Final = "$VMID"
@@ -70,7 +71,7 @@ _KEYS: Final = "ssh-public-keys"
 
 
 class CommandCode(MessageCode):
-    """Comments of a command."""
+    """Comments in a command."""
 
     NO_TOKEN_FEATURES = "command.no_token_features"  # noqa: S105 a code
     NO_TOKEN_FOLDERS = "command.no_token_folders"  # noqa: S105 a code
@@ -80,15 +81,15 @@ class CommandCode(MessageCode):
 
 
 def pct_create(spec: ContainerSpec, vmid: int) -> str:
-    """For bash on the node, as root: ``pct create`` with PVE's own parameters; before it the OS template's download where it lacks.
+    """``pct create`` for bash on the node, as root. Downloads the OS template first if needed.
 
-    Keys are given as a file, as ``pct`` wants them; tags of a container in a pool are set afterwards, as the dashboard does.
+    ``pct`` reads the keys from a file. As the dashboard does, sets the tags of a container in a pool afterwards.
     """
     return _pct(spec, str(vmid))
 
 
 def pct_create_all(specs: Sequence[ContainerSpec]) -> str:
-    """``pct_create`` one after another, each with the vmid that is the next free one then. Stops at the first that fails."""
+    """``pct_create`` for each spec in turn, with the next free vmid. Stops at the first command that fails."""
     each = [f"VMID=$(pvesh get /cluster/nextid) &&\n{_pct(spec, _VMID)}" for spec in _once_downloaded(specs)]
     return " &&\n".join(each)
 
@@ -107,15 +108,15 @@ def _pct(spec: ContainerSpec, vmid: str) -> str:
 
 
 def api_call(spec: ContainerSpec, vmid: int, *, at: str) -> list[str | Message]:
-    """For bash anywhere: ``POST /nodes/{node}/lxc`` by curl, at an address like ``https://pve1.example:8006``.
+    """``POST /nodes/{node}/lxc`` with curl, for any bash. ``at``: a URL such as ``https://pve1.example:8006``.
 
-    A message is a comment. An API call ends when its task has begun: a comment says so before the next call.
+    A ``Message`` is a comment. A call returns before its task ends, so a comment before the next call says to wait.
     """
     return [*_no_token(spec), *_api(spec, str(vmid), at)]
 
 
 def api_calls(specs: Sequence[ContainerSpec], *, at: str) -> list[str | Message]:
-    """``api_call`` one after another, each with the vmid that ``GET /cluster/nextid`` says then."""
+    """``api_call`` for each spec in turn, with the vmid from ``GET /cluster/nextid``."""
     header = f'--header "Authorization: PVEAPIToken={_CALLER}"'
     asked = f"VMID=$(curl --fail-with-body --silent {header}{_NEXT}{shlex.quote(f'{at}/api2/json/cluster/nextid')} | tr -dc 0-9)"
     calls = [line for spec in _once_downloaded(specs) for line in (asked, *_api(spec, _VMID, at))]
@@ -123,7 +124,7 @@ def api_calls(specs: Sequence[ContainerSpec], *, at: str) -> list[str | Message]
 
 
 def _no_token(spec: ContainerSpec) -> list[Message]:
-    """What no token may have."""
+    """Comments on features and folders that PVE never lets an API token set."""
     features, has_folders = root_features(spec), any(mount.is_bind for mount in spec.mounts)
     if features:
         code = CommandCode.NO_TOKEN_BOTH if has_folders else CommandCode.NO_TOKEN_FEATURES
@@ -136,7 +137,7 @@ def _no_token(spec: ContainerSpec) -> list[Message]:
 
 
 def _once_downloaded(specs: Sequence[ContainerSpec]) -> list[ContainerSpec]:
-    """The first one's OS template is there for the others."""
+    """Download the OS template only for the first spec: the others find it on the storage."""
     return [spec if at == 0 else replace(spec, ostemplate_download="") for at, spec in enumerate(specs)]
 
 
@@ -152,7 +153,7 @@ def _api(spec: ContainerSpec, vmid: str, at: str) -> Iterator[str | Message]:
 
 
 async def address(rt: Runtime, session: Session) -> str:
-    """Where the session's endpoint is, for ``api_call``. Raises ``NotFoundError``."""
+    """The URL of the session's endpoint, for ``api_call``. Raises ``NotFoundError``."""
     return f"https://{(await endpoints.endpoint(rt, session.endpoint_id)).authority}"
 
 
@@ -190,7 +191,7 @@ def _data(values: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _url(url: str) -> str:
-    """In quotes; a vmid that bash puts in stands outside of them."""
+    """Quote the URL for bash, but leave the variable for the vmid open to expansion."""
     before, vmid, after = url.partition(_VMID)
     return f'{shlex.quote(before)}"{vmid}"{shlex.quote(after)}' if vmid else shlex.quote(url)
 

@@ -1,6 +1,6 @@
-"""The draft of a container that a user is about to ask for: in Redis, encrypted, without secrets.
+"""Drafts of the wizard, encrypted in Redis, without secrets.
 
-One a user and endpoint, and one more for each failed job that is to be replaced (``edits``).
+Each user has one draft per endpoint, and one more for each failed job that they replace (``edits``).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_BYTES: Final = 256 << 10
 
 
 class Draft(msgspec.Struct, frozen=True):
-    """``reached``: how many steps were done."""
+    """``reached``: the number of steps that are done."""
 
     filled: Filled
     kept_at: datetime
@@ -37,7 +37,7 @@ _DECODER: Final = msgspec.json.Decoder(Draft)
 
 
 async def keep(rt: Runtime, session: Session, filled: Filled, *, reached: int = 0, edits: UUID | None = None) -> bool:
-    """In place of what was kept before. False: it is too much, and the one before stays. Raises ``ServiceUnavailableError``."""
+    """Store a draft. False if it is too large: the old one stays. Raises ``ServiceUnavailableError``."""
     content = msgspec.json.encode(Draft(without_secrets(filled), datetime.now(UTC), reached))
     if len(content) > MAX_BYTES or _read(content) is None:
         return False
@@ -48,7 +48,7 @@ async def keep(rt: Runtime, session: Session, filled: Filled, *, reached: int = 
 
 
 async def find(rt: Runtime, session: Session, *, edits: UUID | None = None) -> Draft | None:
-    """The user's own; None also for one that cannot be read any more."""
+    """The user's draft. None if there is none, or if it cannot be read."""
     key = _key(session, edits)
     sealed = await rt.bus.get(key)
     if sealed is None:

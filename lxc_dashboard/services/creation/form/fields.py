@@ -1,6 +1,6 @@
-"""The fields of the container form, one row each: what a field takes, where the wizard shows it and where PVE gets it.
+"""The fields of the container form, one row each: accepted values, the wizard's step, and PVE's parameter.
 
-A field's words have its name as their key: ``FIELD_LABELS`` and ``FIELD_HINTS`` of the wizard, ``FIELDS`` of the API.
+Texts about a field use its name as key: ``FIELD_LABELS`` and ``FIELD_HINTS`` for the wizard, ``FIELDS`` for the API.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _DEFAULTS: Final = {each.name: each.default for each in attributes(ContainerSpec
 
 
 def ticked(on: bool) -> str:
-    """A flag as the form holds it."""
+    """A flag as text of the form."""
     return "on" if on else ""
 
 
 def typed(value: Any) -> str:
-    """A value as text of the form, which ``read`` turns back into the value."""
+    """A value as text of the form. ``Field.read`` reads it back."""
     if isinstance(value, bool):
         return ticked(value)
     if isinstance(value, tuple):
@@ -47,13 +47,13 @@ def typed(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """``read`` takes text or JSON and raises ``WrongError``; ``write`` gives the form's text of a value.
+    """``read`` parses text or JSON and raises ``WrongError``. ``write`` formats a value as text of the form.
 
-    ``type``: the JSON that the API takes. ``default``: the value where nothing is entered; ``start``: what the form starts
-    with if that differs. ``step``: of the wizard, one of ``STEPS``. ``pve``: parameter of ``POST /nodes/{node}/lxc``, with the
-    property after a dot. ``config``: attribute of ``TemplateConfig`` that the form starts with. ``needs``: another field and its
-    value, without which this one does not count. ``of_one``: belongs to one container, so that no preset holds it.
-    ``is_long``: several lines, which a link leaves out first. ``in_spec``, ``in_form``, ``in_api``: who has the field.
+    ``type``: the JSON type in the API. ``default``: the value of an empty field. ``start``: the form's initial value,
+    if it is not ``default``. ``step``: one of ``STEPS``. ``pve``: the parameter of ``POST /nodes/{node}/lxc``, with a
+    property after a dot. ``config``: the attribute of ``TemplateConfig`` with the initial value. ``needs``: another
+    field and its value, without which this one does not count. ``of_one``: belongs to one container, so presets leave
+    it out. ``is_long``: several lines, which a link drops first. ``in_spec``, ``in_form``, ``in_api``: where it exists.
     """
 
     name: str
@@ -78,12 +78,12 @@ class Field:
 
     @property
     def json(self) -> Any:
-        """The type that the API reads: numbers and flags may be sent as text."""
+        """The type that the API accepts. Numbers and flags may also be text."""
         return self.type | str if self.is_number or self.is_flag else self.type
 
     @property
     def bounded(self) -> Any:
-        """``json`` as a schema describes it: a number with its bounds."""
+        """``json`` for a schema, with the bounds of a number."""
         return Annotated[int, Meta(ge=self.least, le=self.most)] | str if self.is_number else self.json
 
     @property
@@ -96,11 +96,11 @@ class Field:
 
     @property
     def started(self) -> str:
-        """The form's text before a template and a node are known."""
+        """The initial text in the form, before a template and a node are selected."""
         return self.write(self.default if self.start is None else self.start)
 
     def counts(self, values: Mapping[str, object]) -> bool:
-        """Whether the form's other ``values`` leave this field a meaning."""
+        """Whether the field counts with these ``values`` of the other fields."""
         return self.needs is None or values.get(self.needs[0]) == self.needs[1]
 
     def of(self, spec: ContainerSpec) -> Any:
@@ -139,7 +139,7 @@ def _addresses(version: int, modes: Sequence[IpMode], default: IpMode) -> tuple[
     )
 
 
-# In the order in which a summary names them.
+# In the order of the summary.
 FIELDS: Final[tuple[Field, ...]] = (
     Field("template", step="template", in_spec=False, in_form=False),
     Field("revision_id", readers.uuid, default=None, step="template", in_form=False, in_api=False),

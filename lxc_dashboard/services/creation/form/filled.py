@@ -1,4 +1,4 @@
-"""The wizard's input, valid or not, as a draft, a link and a preset hold it. It holds no secret."""
+"""The wizard's input, valid or not, as drafts, links and presets store it. It contains no secrets."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _Pairs = Annotated[tuple[tuple[_Name, _Name], ...], msgspec.Meta(max_length=MAX_
 
 
 class Filled(msgspec.Struct, frozen=True, omit_defaults=True):
-    """``form``: each field as it was typed. ``packages_off``: ``bucket/manager/spec``. ``extras``: manager and spec.
+    """``form``: the text of each field. ``packages_off``: ``bucket/manager/spec``. ``extras``: manager and spec.
 
-    ``scripts``: all names in the order chosen; ``scripts_off``: those that do not run.
+    ``scripts``: all names in the chosen order. ``scripts_off``: those that do not run.
     """
 
     form: _Form = {}
@@ -46,13 +46,13 @@ class Filled(msgspec.Struct, frozen=True, omit_defaults=True):
     scripts_off: _Names = ()
 
     def to_json(self) -> dict[str, Any]:
-        """JSON of the same keys, those at their defaults left out."""
+        """JSON with the same keys, without those that have their default."""
         found: dict[str, Any] = msgspec.to_builtins(without_secrets(self))
         return found
 
     @classmethod
     def from_json(cls, raw: object) -> Filled:
-        """Raises ``InvalidInputError`` (``filled``) for what is of another shape or beyond the bounds above."""
+        """Raises ``InvalidInputError`` for ``filled`` if the JSON has the wrong shape or exceeds the limits above."""
         try:
             return without_secrets(msgspec.convert(raw, cls))
         except msgspec.ValidationError as error:
@@ -60,7 +60,7 @@ class Filled(msgspec.Struct, frozen=True, omit_defaults=True):
             raise InvalidInputError({"filled": unreadable}, unreadable) from error
 
     def without(self, *names: str) -> Filled:
-        """Without these fields of the form."""
+        """A copy without these fields of the form."""
         return msgspec.structs.replace(self, form=_without(self.form, names))
 
 
@@ -69,12 +69,12 @@ def without_secrets(filled: Filled) -> Filled:
 
 
 def _without(form: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
-    """Half of a surrogate pair, as a form that cuts a text sends it, could not be written down: it is a ``?``."""
+    """Replace lone surrogates by ``?``, because UTF-8 cannot encode them. A browser that cuts a text can send one."""
     return {name: value.encode("utf-8", "replace").decode() for name, value in form.items() if name not in names}
 
 
 def filled_of(spec: ContainerSpec, detail: TemplateDetail | None) -> Filled:
-    """The wizard's input that gives ``spec``. ``detail``: its template as it is now, None if there is none."""
+    """The wizard's input that gives ``spec``. ``detail``: its template now; None without a template."""
     runs = spec.scripts
     names = [script.name for script in detail.scripts] if detail else []
     return Filled(
@@ -89,6 +89,6 @@ def filled_of(spec: ContainerSpec, detail: TemplateDetail | None) -> Filled:
 
 
 def form_of(spec: ContainerSpec) -> dict[str, str]:
-    """The form from which ``validate`` makes ``spec``."""
+    """The form's text of each field of ``spec``. ``validate`` reads it back."""
     form = {row.name: row.write(row.of(spec)) for row in FIELDS if row.in_form and row.in_spec}
     return form | ({"ostemplate": f"{DOWNLOAD_PREFIX}{spec.ostemplate}"} if spec.ostemplate_download else {})

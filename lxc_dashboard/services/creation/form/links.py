@@ -1,4 +1,4 @@
-"""What somebody has put into the wizard as part of an address, short enough for any browser and for the sign-in page's way back."""
+"""The wizard's input as part of a URL, short enough for every browser and for the redirect after sign-in."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _DECODER: Final = msgspec.json.Decoder(Filled)
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """``coded``: at most ``LINK_CHARS`` of letters, digits, ``-`` and ``_``. ``left_out``: fields and lists that did not fit."""
+    """``coded``: letters, digits, ``-`` and ``_``, at most ``LINK_CHARS``. ``left_out``: parts that did not fit."""
 
     coded: str
     left_out: tuple[str, ...] = ()
 
 
 def encode(filled: Filled) -> Link:
-    """Without secrets; what does not fit is left out whole, the longest first."""
+    """Encode without secrets. Drop whole fields and lists, in the order of ``_by_length``, until the link fits."""
     left_out: list[str] = []
     kept = without_secrets(filled)
     coded = _coded(kept)
@@ -51,7 +51,7 @@ def encode(filled: Filled) -> Link:
 
 
 def decode(coded: str) -> Filled | None:
-    """The reverse; None for what is no such code, cut off, of another version, or more than it may be."""
+    """Decode a link. None if it is invalid, cut off, too long, or of another version."""
     if not _CODED.fullmatch(coded):
         return None
     try:
@@ -67,7 +67,7 @@ def _coded(filled: Filled) -> str:
 
 
 def _unpacked(text: str) -> bytes:
-    """Raises ``ValueError`` for what would grow over ``MAX_BYTES``, or does not end."""
+    """Decompress. Raises ``ValueError`` if the content is over ``MAX_BYTES`` or cut off."""
     packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     stream = zlib.decompressobj()
     content = stream.decompress(packed, MAX_BYTES)
@@ -77,7 +77,7 @@ def _unpacked(text: str) -> bytes:
 
 
 def _by_length(filled: Filled) -> Iterator[str]:
-    """The order in which parts are left out."""
+    """The order in which ``encode`` drops parts: long texts, then fields by length, then lists."""
     yield from (name for name in _LONG if filled.form.get(name))
     others = [name for name in filled.form if name not in _LONG]
     yield from sorted(others, key=lambda name: (-len(filled.form[name]), name))

@@ -1,4 +1,4 @@
-"""Mount points as a form or a caller sends them; each wrong part is named by its place, such as ``mounts.0.path``."""
+"""Read mount points from a form or an API caller. Each fault is named by its place, such as ``mounts.0.path``."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from lxc_dashboard.services.creation.form.spec import Mount
 
 MOUNTS_MAX: Final = 256  # mp0 to mp255
 PATH_MAX_CHARS: Final = 4096
-# A comma ends a value of PVE's; it refuses "." and ".." itself.
+# In a property string of PVE, a comma ends the value. PVE itself refuses "." and ".." in a path.
 _PATH: Final = re.compile(r"/[^,\\]*")
 _STEPS_ASIDE: Final = frozenset({".", ".."})
 _OF_LXC: Final = ("/dev", "/proc", "/sys")
 
 
 def mounts(value: object) -> tuple[Mount, ...]:
-    """Read a list of mappings with the keys of ``Mount``, or that list as JSON. The parts of a fault are ``0.path`` and the like."""
+    """Read a list of mappings with the keys of ``Mount``, or that list as JSON.
+
+    Raises ``WrongError`` with parts such as ``0.path``.
+    """
     found: list[Mount] = []
     faults: dict[str, Message] = {}
     for at, row in enumerate(_rows(value)):
@@ -39,7 +42,7 @@ def mounts(value: object) -> tuple[Mount, ...]:
 
 
 def as_text(mounts: Sequence[Mount]) -> str:
-    """The form's JSON, which ``mounts`` reads back. No mount points are empty text."""
+    """Format as JSON for the form; ``mounts`` reads it back. Empty text for no mount points."""
     rows = [asdict(mount) | {"size_gib": "" if mount.is_bind else str(mount.size_gib)} for mount in mounts]
     return json.dumps(rows, separators=(",", ":")) if rows else ""
 
@@ -84,7 +87,7 @@ def _source(value: object) -> str:
     path = _clean(text)
     if path == "/":
         raise WrongError(Message.of(FieldCode.MOUNT_SOURCE_ROOT))
-    if "=" in path:  # PVE takes what stands before it for the name of an option
+    if "=" in path:  # PVE reads the text before "=" as the name of an option
         raise WrongError(Message.of(FieldCode.MOUNT_SOURCE_EQUALS))
     return path
 
@@ -99,7 +102,7 @@ def _path(value: object) -> str:
 
 
 def _clean(text: str) -> str:
-    """``/srv/data`` of ``//srv/data/``. Raises ``WrongError`` for what is no whole path."""
+    """Normalize a path: ``//srv/data/`` becomes ``/srv/data``. Raises ``WrongError`` for an invalid path."""
     if not _PATH.fullmatch(text) or not text.isprintable() or len(text) > PATH_MAX_CHARS:
         raise WrongError(Message.of(FieldCode.BAD_PATH))
     steps = [step for step in text.split("/") if step]

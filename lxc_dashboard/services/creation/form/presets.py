@@ -1,6 +1,6 @@
-"""Presets: wizard fields to start from, of one user at an endpoint, or shared with all who use it. They hold no secret.
+"""Presets: wizard fields to start from, private to one user or shared with all users of the endpoint. No secrets.
 
-PVE is asked for the right to share when a preset is shared, and at each change of a shared one.
+The privilege to share is checked in PVE whenever a preset is shared, and whenever a shared one changes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NAME_CHARS: Final = 63
 MAX_PRESETS: Final = 100
 # Fields that belong to one container or batch.
 OF_ONE: Final = tuple(row.name for row in FIELDS if row.of_one)
-# Who may create containers may share: at all guests, or in one pool.
+# A user may share presets if they may create containers, at all guests or in one pool.
 SHARE_PRIVILEGE: Final = "VM.Allocate"
 SHARE_PATH: Final = "/vms"
 SHARE_BELOW: Final = "/pool"
@@ -49,9 +49,9 @@ class PresetCode(MessageCode):
 
 @dataclass(frozen=True, slots=True)
 class PresetSummary:
-    """``mine``: the caller's own, which only they may change.
+    """``mine``: the caller owns it. Only the owner may change it.
 
-    ``shared_path``: where its owner held ``SHARE_PRIVILEGE`` at ``changed_at``; empty where it is not shared.
+    ``shared_path``: where its owner held ``SHARE_PRIVILEGE`` at ``changed_at``; empty if it is private.
     """
 
     id: UUID
@@ -63,7 +63,7 @@ class PresetSummary:
 
 
 async def list_presets(rt: Runtime, session: Session) -> list[PresetSummary]:
-    """The user's own and those shared at their endpoint, by name. Raises ``SessionExpiredError``."""
+    """List the user's own presets and those shared at their endpoint, by name. Raises ``SessionExpiredError``."""
     _require(session)
     async with rt.db.transaction() as tx:
         rows = await tx.presets.list(session.endpoint_id, session.userid)
@@ -71,9 +71,9 @@ async def list_presets(rt: Runtime, session: Session) -> list[PresetSummary]:
 
 
 async def read(rt: Runtime, session: Session, preset_id: UUID) -> tuple[PresetSummary, Filled]:
-    """One that the user may see, with its content.
+    """Read a preset that the user may see, with its content.
 
-    Raises ``NotFoundError``, ``InvalidInputError`` for one that cannot be read any more, ``SessionExpiredError``.
+    Raises ``NotFoundError``, ``SessionExpiredError``, ``InvalidInputError`` for content that this version cannot read.
     """
     _require(session)
     async with rt.db.transaction() as tx:
@@ -82,19 +82,19 @@ async def read(rt: Runtime, session: Session, preset_id: UUID) -> tuple[PresetSu
 
 
 async def sharing_path(rt: Runtime, session: Session) -> str:
-    """Where PVE lets the user create containers: ``/vms``, else a pool such as ``/pool/dev``; empty: they may not share.
+    """Where the user may create containers: ``/vms``, else a pool such as ``/pool/dev``. Empty: they may not share.
 
-    ``GET /access/permissions``. Raises what PVE says, ``SessionExpiredError``.
+    ``GET /access/permissions``. Raises ``SessionExpiredError`` and PVE's errors.
     """
     _require(session)
     return await privileges.path_of_any(rt, session, SHARE_PRIVILEGE, SHARE_PATH, SHARE_BELOW)
 
 
 async def save(rt: Runtime, session: Session, name: str, filled: Filled, *, shared: bool = False) -> UUID:
-    """Store a new one, without what belongs to a single container (``OF_ONE``).
+    """Store a new preset, without the fields of a single container (``OF_ONE``).
 
-    Raises ``InvalidInputError`` (``name``: empty, too long, taken by another of the user's, or one too many), and for a
-    ``shared`` one as ``share``.
+    Raises ``InvalidInputError`` for ``name``: empty, invalid, used by another of the user's presets, or ``MAX_PRESETS``
+    reached. With ``shared``, also raises as ``share``.
     """
     _require(session)
     async with _named(name) as wanted:
@@ -118,7 +118,7 @@ async def save(rt: Runtime, session: Session, name: str, filled: Filled, *, shar
 
 
 async def rename(rt: Runtime, session: Session, preset_id: UUID, name: str) -> None:
-    """Raises ``InvalidInputError`` (``name``) as ``save``; ``NotFoundError``, ``ConflictError``, ``PrivilegeError`` as ``overwrite``."""
+    """Raises ``InvalidInputError`` for ``name`` as ``save``, and the other errors as ``overwrite``."""
     async with _named(name) as wanted, _changing(rt, session, preset_id) as (tx, preset, _):
         before = preset.name
         await tx.presets.update(preset_id, name=wanted)
@@ -127,10 +127,10 @@ async def rename(rt: Runtime, session: Session, preset_id: UUID, name: str) -> N
 
 
 async def share(rt: Runtime, session: Session, preset_id: UUID, *, shared: bool) -> None:
-    """Show it to all who use the endpoint, or to its owner alone.
+    """Share a preset with all users of the endpoint, or make it private again.
 
-    Raises ``NotFoundError``, ``ConflictError`` for somebody else's, ``PrivilegeError`` (audited) where ``shared`` and the user
-    holds ``SHARE_PRIVILEGE`` nowhere.
+    Raises ``NotFoundError``, ``ConflictError`` for another user's preset. With ``shared``, raises ``PrivilegeError``
+    (audited) if the user holds ``SHARE_PRIVILEGE`` nowhere.
     """
     _require(session)
     if shared:
@@ -144,10 +144,10 @@ async def share(rt: Runtime, session: Session, preset_id: UUID, *, shared: bool)
 
 
 async def overwrite(rt: Runtime, session: Session, preset_id: UUID, filled: Filled) -> None:
-    """Replace its content.
+    """Replace a preset's content.
 
-    Raises ``NotFoundError``, ``ConflictError`` for somebody else's, ``PrivilegeError`` (audited) for a shared one whose owner
-    holds ``SHARE_PRIVILEGE`` nowhere by now.
+    Raises ``NotFoundError``, ``ConflictError`` for another user's preset. For a shared one, raises ``PrivilegeError``
+    (audited) if its owner no longer holds ``SHARE_PRIVILEGE``.
     """
     async with _changing(rt, session, preset_id) as (tx, preset, _):
         await tx.presets.update(preset_id, fields=_fields(filled))
@@ -156,7 +156,7 @@ async def overwrite(rt: Runtime, session: Session, preset_id: UUID, filled: Fill
 
 
 async def delete(rt: Runtime, session: Session, preset_id: UUID) -> None:
-    """Raises ``NotFoundError``, ``ConflictError`` for somebody else's."""
+    """Raises ``NotFoundError``, ``ConflictError`` for another user's preset."""
     _require(session)
     async with rt.db.transaction() as tx:
         preset = await _own(tx, session, preset_id)
@@ -176,9 +176,9 @@ async def _share(rt: Runtime, session: Session, preset_id: UUID) -> None:
 async def _changing(
     rt: Runtime, session: Session, preset_id: UUID, *, sharing: bool = False
 ) -> AsyncIterator[tuple[Transaction, Preset, str]]:
-    """A transaction around a change of one's own preset, with its ``sharing_path``.
+    """Open a transaction to change the user's own preset, and yield it with the preset and its ``sharing_path``.
 
-    PVE is asked for that before the transaction, and only where others see the preset already or are to see it (``sharing``).
+    PVE is asked for the path before the transaction, and only if the preset is shared or will be (``sharing``).
     """
     _require(session)
     async with rt.db.transaction() as tx:
@@ -194,7 +194,7 @@ async def _changing(
 
 
 async def _require_sharing(rt: Runtime, session: Session, name: str) -> str:
-    """``sharing_path``. Raises ``PrivilegeError`` where that is empty, and audits it."""
+    """Return ``sharing_path``. If it is empty, write to the audit and raise ``PrivilegeError``."""
     path = await sharing_path(rt, session)
     if not path:
         async with rt.db.transaction() as tx:
@@ -221,7 +221,7 @@ def _require(session: Session) -> None:
 
 
 def _fields(filled: Filled) -> dict[str, object]:
-    """What is stored. Raises ``InvalidInputError`` for what would not be read again."""
+    """The JSON to store. Raises ``InvalidInputError`` for content that could not be read again."""
     fields: dict[str, object] = storable(filled.without(*OF_ONE).to_json())
     Filled.from_json(fields)
     return fields
@@ -243,7 +243,7 @@ async def _own(tx: Transaction, session: Session, preset_id: UUID) -> Preset:
 
 @asynccontextmanager
 async def _named(name: str) -> AsyncIterator[str]:
-    """Around the storing of a name, which it cleans and checks: another preset of the same name is a fault of the field."""
+    """Normalize and check ``name`` around the code that stores it. Report a name in use as a fault of the field."""
     wanted = " ".join(name.split())
     if not wanted:
         raise InvalidInputError({"name": Message.of(PresetCode.UNNAMED)})
@@ -266,7 +266,10 @@ async def _audit(
     result: AuditResult = AuditResult.OK,
     **detail: str,
 ) -> None:
-    """Of shared ones alone: others act on what they hold. ``detail``: ``before``, the old name; ``right``, the path of the privilege."""
+    """Audit a change of a shared preset, because other users create containers from it.
+
+    ``detail``: ``before`` is the old name, ``right`` the path of the privilege.
+    """
     await tx.audit.append(
         userid=session.userid,
         endpoint_name=session.endpoint_name,

@@ -1,7 +1,7 @@
 """Readers of single fields: each turns text or JSON into a value, or raises ``WrongError``.
 
-Public SSH keys are lines of an ``authorized_keys`` file. PVE refuses what ``ssh-keygen -l`` cannot read, and so do we. Keys
-come from anybody who may sign in, so their size is checked first, and they are read in one pass.
+Public SSH keys are lines of an ``authorized_keys`` file. Like PVE, ``ssh_keys`` refuses a line that ``ssh-keygen -l``
+cannot read. Every user may send keys, so it checks their size first and reads each in one pass.
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ LABEL: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 NODE: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 STORAGE: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]*[A-Za-z0-9]")
 _VOLID: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]*[A-Za-z0-9]:vztmpl/(?!\.\.?\Z)[^/,]+")
-VOLID_MAX_CHARS: Final = 255  # PVE's own
+VOLID_MAX_CHARS: Final = 255  # PVE's limit
 APPLIANCE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 BRIDGE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,14}")
 _TAG: Final = re.compile(r"[a-z0-9_][a-z0-9_.+-]*")
 POOL: Final = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+){0,2}")
 _PACKAGE: Final = re.compile(r"[A-Za-z0-9@][A-Za-z0-9@/._+:~=<>!,*\[\]^-]*")
 DOMAIN_MAX_CHARS: Final = 253
-PREFIX_MIN: Final = 8  # PVE's own, of both families
+PREFIX_MIN: Final = 8  # PVE's limit for IPv4 and IPv6
 _EXAMPLES: Final = {4: "10.0.0.5/24", 6: "fd00::5/64"}
 _PARTED: Final = re.compile(r"[,;\s]+")
 _INTERFACE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,20}(?:[:.][0-9]{1,5})?")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off", ""})
-HOSTNAME_MAX_CHARS: Final = 64  # of Linux: LXC could not start a container of a longer name
+HOSTNAME_MAX_CHARS: Final = 64  # Linux's limit: LXC cannot start a container with a longer name
 DISK_MAX_GIB: Final = 131_072
-PASSWORD_MIN_CHARS: Final = 5  # PVE's own
-PASSWORD_MAX_BYTES: Final = 500  # libcrypt refuses more than 511; PVE knows no end
-DESCRIPTION_MAX_CHARS: Final = 7800  # PVE takes 8,192, and the notes get a few lines more at the end
+PASSWORD_MIN_CHARS: Final = 5  # PVE's limit
+PASSWORD_MAX_BYTES: Final = 500  # libcrypt refuses more than 511; PVE has no limit
+DESCRIPTION_MAX_CHARS: Final = 7800  # PVE takes 8,192; the dashboard adds a few lines to the notes
 
 
 class WrongError(Exception):
-    """What is wrong with one field, or by part of it (``0.path``) for a list. Never leaves ``validation``."""
+    """A fault of one field, or faults by part (``0.path``) for a list. Never raised out of this package."""
 
     def __init__(self, reason: Message | None = None, parts: Mapping[str, Message] | None = None) -> None:
         super().__init__(reason, parts)
@@ -63,13 +63,13 @@ class WrongError(Exception):
 
 @dataclass
 class Form:
-    """What was sent, and what is wrong with it by field."""
+    """The input, and its faults by field."""
 
     raw: Mapping[str, object]
     faults: dict[str, Message] = field(default_factory=dict)
 
     def take(self, name: str, read: Callable[[object], T], fallback: T) -> T:
-        """Read a field. A fault is noted, and ``fallback`` is the value until the end."""
+        """Read a field. If it is invalid, note the fault and return ``fallback``."""
         try:
             return read(self.raw.get(name))
         except WrongError as wrong:
@@ -79,7 +79,7 @@ class Form:
 
 
 def hostname(value: object) -> str:
-    """RFC 1123: letters, digits and hyphens, labels of 63; in all what Linux takes."""
+    """Read a hostname of RFC 1123, at most ``HOSTNAME_MAX_CHARS`` long. Returns lower case."""
     text = plain(value)
     if not text:
         raise WrongError(Message.of(FieldCode.NO_HOSTNAME))
@@ -93,7 +93,7 @@ def hostname(value: object) -> str:
 
 
 def volid(value: object) -> str:
-    """An OS template as PVE lists it: its file may have any name."""
+    """Read the volid of an OS template. Its file may have any name."""
     text = plain(value)
     if not _VOLID.fullmatch(text) or not text.isprintable():
         raise WrongError(Message.of(FieldCode.NO_OSTEMPLATE))
@@ -199,7 +199,7 @@ def description(value: object) -> str:
 
 
 def password(value: object) -> str:
-    """The reason of ``WrongError`` never holds the password."""
+    """Read a password. The reason of ``WrongError`` never contains it."""
     if not value or not isinstance(value, str):
         raise WrongError(Message.of(FieldCode.NO_PASSWORD))
     if len(value) < PASSWORD_MIN_CHARS:
@@ -233,7 +233,7 @@ def _manager(value: object) -> PackageManager:
 
 
 def package_ref(value: object) -> PackageRef:
-    """A ``PackageRef``, or a mapping with its keys."""
+    """Read a ``PackageRef``, or a mapping with its keys."""
     if isinstance(value, PackageRef):
         return value
     if not isinstance(value, Mapping):
@@ -242,7 +242,7 @@ def package_ref(value: object) -> PackageRef:
 
 
 def extra_package(value: object) -> ExtraPackage:
-    """An ``ExtraPackage``, or a mapping with its keys."""
+    """Read an ``ExtraPackage``, or a mapping with its keys."""
     if isinstance(value, ExtraPackage):
         value = {"manager": value.manager.value, "spec": value.spec}
     if not isinstance(value, Mapping):
@@ -287,7 +287,7 @@ def cidr(value: object, version: int) -> str:
 
 
 def gateway(value: object, version: int) -> str:
-    """Any address: providers have gateways outside of the guest's own network."""
+    """Read an address. It may be outside the guest's network, as with some hosting providers."""
     text = plain(value)
     if not text:
         return ""
@@ -305,7 +305,7 @@ def nameservers(value: object) -> str:
 
 
 def _nameserver(word: str) -> str:
-    """A link-local one may name its interface, such as ``fe80::1%eth0``; no other may."""
+    """Only a link-local address may name an interface, such as ``fe80::1%eth0``."""
     try:
         address = ipaddress.ip_address(word)
     except ValueError:
@@ -326,8 +326,8 @@ def domains(value: object) -> str:
 
 KEYS_MAX: Final = 100
 KEY_MAX_CHARS: Final = 16 * 1024
-ALL_MAX_CHARS: Final = 128 * 1024  # PVE takes a body of 512 KiB at most
-_RSA_BITS: Final = range(1024, 16_384 + 1)  # OpenSSH's own
+ALL_MAX_CHARS: Final = 128 * 1024  # PVE accepts a body of at most 512 KiB
+_RSA_BITS: Final = range(1024, 16_384 + 1)  # OpenSSH's limits
 _FORMER: Final = "ssh-dss"
 _ED25519_BYTES: Final = 32
 _UNCOMPRESSED: Final = b"\x04"
@@ -339,7 +339,7 @@ _CURVES: Final[Mapping[str, ec.EllipticCurve]] = {
 
 
 def ssh_keys(value: object) -> tuple[str, ...]:
-    """Keys in one text, one a line, or a list of them. Comments and empty lines are left out."""
+    """Read keys from a text with one per line, or from a list. Skips comments and empty lines, and repeated keys."""
     lines = [line for line in _lines(value) if not line.startswith("#")]
     if len(lines) > KEYS_MAX:
         raise WrongError(Message.of(FieldCode.TOO_MANY_KEYS, most=KEYS_MAX))
@@ -365,7 +365,7 @@ def _lines(value: object) -> Iterator[str]:
 
 
 def _is_key(line: str) -> bool:
-    """Whether a key stands at the line's begin, or behind options for whoever signs in with it."""
+    """Whether the line begins with a key, or with options and then a key."""
     return _begins_with_key(line) or _begins_with_key(line[_options_end(line) + 1 :])
 
 
@@ -387,7 +387,7 @@ def _begins_with_key(text: str) -> bool:
 
 
 def _options_end(line: str) -> int:
-    """Where the first space outside of quotes is."""
+    """The index of the first space outside quotes, or the line's length."""
     is_quoted = False
     for at, char in enumerate(line):
         if char == " " and not is_quoted:
@@ -398,7 +398,7 @@ def _options_end(line: str) -> int:
 
 
 def _parts(blob: bytes) -> list[bytes]:
-    """The fields of a key: each has its length in four bytes before it."""
+    """Split a key into its fields. Each follows its length in four bytes. Raises ``ValueError`` for a cut key."""
     parts, at = [], 0
     while at < len(blob):
         start = at + 4
@@ -441,7 +441,7 @@ def _on_curve(name: str) -> Callable[[list[bytes]], bool]:
         curve, point = parts
         if curve != name.encode() or point[:1] != _UNCOMPRESSED:
             return False
-        ec.EllipticCurvePublicKey.from_encoded_point(_CURVES[name], point)  # raises for a point beside the curve
+        ec.EllipticCurvePublicKey.from_encoded_point(_CURVES[name], point)  # raises for a point not on the curve
         return True
 
     return is_key

@@ -17,7 +17,7 @@ NETWORK_DEVICE: Final = "eth0"
 
 
 class PasswordMode(StrEnum):
-    """``none``: the guest's root has no password, and keys are the way in."""
+    """``none``: root in the guest has no password and signs in with SSH keys."""
 
     GIVEN = "given"
     GENERATED = "generated"
@@ -35,10 +35,11 @@ class IpMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What a spec does not hold. ``password`` counts only if the spec's mode is ``given``.
+    """Secrets of a request, which a spec does not hold. ``password`` counts only if the spec's mode is ``given``.
 
-    A given password is kept, encrypted, until the container is created, the job is cancelled or what it left is destroyed; for
-    the retry of a job that failed before, 12 h. It is never shown. A generated one is kept with the container.
+    A given password is never shown. It is stored encrypted until the container is created, the job is cancelled, or
+    what the job left is destroyed. For the retry of a job that failed before, it is stored for 12 h. A generated
+    password is stored with the container.
     """
 
     password: str | None = field(default=None, repr=False)
@@ -46,7 +47,7 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class IpSettings:
-    """``address`` in CIDR form and ``gateway`` (may be empty) for ``static``, both empty for the others."""
+    """``address`` (in CIDR form) and ``gateway`` are for ``static``; ``gateway`` may be empty there too."""
 
     mode: IpMode
     address: str = ""
@@ -54,7 +55,7 @@ class IpSettings:
 
     @property
     def value(self) -> str | None:
-        """PVE's ``ip`` or ``ip6``; None where there is none."""
+        """The value of PVE's ``ip`` or ``ip6``. None for no address."""
         if self.mode is IpMode.STATIC:
             return self.address
         return None if self.mode is IpMode.NONE else self.mode.value
@@ -62,7 +63,7 @@ class IpSettings:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Where a network card hangs. An address is taken only within its segment."""
+    """The bridge and VLAN of a network card. Two guests conflict over an address only within one segment."""
 
     bridge: str
     vlan: int | None = None
@@ -73,7 +74,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class PackageRef:
-    """A package of the template, by its bucket."""
+    """A package of the template, identified with its bucket."""
 
     bucket: str
     manager: PackageManager
@@ -82,7 +83,7 @@ class PackageRef:
 
 @dataclass(frozen=True, slots=True)
 class ExtraPackage:
-    """A package that the user adds, as its manager writes it. Custom ones cannot be added: they are commands."""
+    """A package that the user adds; ``spec`` in the manager's syntax. Never a custom one: those are commands."""
 
     manager: PackageManager
     spec: str
@@ -90,9 +91,9 @@ class ExtraPackage:
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A mount point ``mpN``. ``source``: a storage, for a new volume of ``size_gib``, or a path of the node, bound as it is.
+    """A mount point ``mpN``. ``source``: a storage for a new volume of ``size_gib``, or a folder of the node to bind.
 
-    ``path`` is where the guest sees it. Only a volume is part of backups.
+    ``path``: the path in the guest. Backups contain volumes only.
     """
 
     source: str
@@ -107,7 +108,7 @@ class Mount:
 
     @property
     def value(self) -> str:
-        """PVE's ``mpN``."""
+        """The value of PVE's ``mpN``."""
         return property_string(
             {
                 "volume": self.source if self.is_bind else f"{self.source}:{self.size_gib}",
@@ -120,7 +121,7 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A volume that PVE is to make. ``field`` and ``size_field`` are where its storage and its size were asked for."""
+    """A volume for PVE to create. ``field`` and ``size_field``: the form's fields for its storage and its size."""
 
     storage: str
     size_gib: int
@@ -130,11 +131,11 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """A container as asked for. Sizes in MiB and GiB; ``vmid`` None: the next free one.
+    """A requested container. Sizes in MiB and GiB. ``vmid`` None: the next free one.
 
-    ``ostemplate`` is a volid (``local:vztmpl/debian-13...tar.zst``); ``ostemplate_download`` the name in ``aplinfo`` to
-    fetch it by, where it is not there yet. ``scripts``: the names to run, in their order; None: as the template has it.
-    ``pause_after_create``: stop before the first start, until its user lets it go on.
+    ``ostemplate``: a volid (``local:vztmpl/debian-13...tar.zst``). ``ostemplate_download``: its name in ``aplinfo``
+    if it must be downloaded first. ``scripts``: the names to run, in this order; None: those of the template.
+    ``pause_after_create``: wait before the first start until the user continues the job.
     """
 
     node: str
@@ -175,7 +176,7 @@ class ContainerSpec:
 
     @property
     def enters_guest(self) -> bool:
-        """Whether anything is to be done inside the guest, for which a door is needed."""
+        """Whether the job has work inside the guest, which needs a door."""
         return self.revision_id is not None or bool(self.packages_extra)
 
     @property
@@ -184,7 +185,7 @@ class ContainerSpec:
 
     @property
     def volumes(self) -> tuple[Volume, ...]:
-        """Its root and the mount points that are no binds."""
+        """The root disk, and the mount points except binds."""
         of_mounts = (
             Volume(mount.source, mount.size_gib, f"mounts.{at}.source", f"mounts.{at}.size_gib")
             for at, mount in enumerate(self.mounts)
@@ -193,11 +194,11 @@ class ContainerSpec:
         return (Volume(self.storage, self.disk_gib, "storage", "disk_gib"), *of_mounts)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON of the same keys; ``from_json`` reads it back."""
+        """JSON with the same keys; ``from_json`` reads it back."""
         values: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
         return values
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ContainerSpec:
-        """What ``to_json`` of this or another version wrote: unknown keys are ignored, missing ones get their default."""
+        """Read the JSON of this or another version. Ignores unknown keys, and uses defaults for missing ones."""
         return msgspec.convert(values, cls)

@@ -1,6 +1,6 @@
-"""From the input of a form or an API caller to a ``ContainerSpec``, with a message for each wrong field.
+"""Validate the input of a form or an API caller into a ``ContainerSpec``, with a message for each invalid field.
 
-An API caller may leave fields out: they are the template's, then the node's. The fields are those of ``FIELDS`` with ``in_api``.
+An API caller uses the fields of ``FIELDS`` with ``in_api``. Missing ones get the template's value, then the node's.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 def validate(raw: Mapping[str, object]) -> ContainerSpec:
     """Read all fields of ``FIELDS`` that a spec has.
 
-    Takes text of a form too: ``"2"``, ``"on"``, tags and keys in one string, ``mounts`` as JSON. Raises ``InvalidInputError``
-    naming every wrong field. Secrets are checked apart (``check_password``).
+    Accepts text of a form too: ``"2"``, ``"on"``, tags and keys in one string, ``mounts`` as JSON. Checks no secrets
+    (see ``check_password``). Raises ``InvalidInputError`` with every invalid field.
     """
     form = Form(raw)
     values: dict[str, Any] = {}
@@ -47,7 +47,7 @@ def validate(raw: Mapping[str, object]) -> ContainerSpec:
 
 
 def check_password(mode: PasswordMode, value: str | None) -> None:
-    """Raises ``InvalidInputError`` for ``password``. Its reason never holds the password."""
+    """Raises ``InvalidInputError`` for ``password``. Its reason never contains the password."""
     if mode is not PasswordMode.GIVEN:
         return
     try:
@@ -69,9 +69,9 @@ def _check_together(form: Form, spec: ContainerSpec) -> None:
 
 
 async def completed(rt: Runtime, session: Session, given: Mapping[str, Any]) -> tuple[ContainerSpec, Secrets]:
-    """The whole spec, completed as the wizard would do it, and the password if one is given.
+    """The spec with missing fields filled in as by the wizard, and the password if one is given.
 
-    Raises ``InvalidInputError`` with all faults by field, ``UnreachableError``, ``NotFoundError`` (no node is online).
+    Raises ``InvalidInputError`` with every invalid field, ``UnreachableError``, ``ConflictError`` if no node is online.
     """
     faults = {name: fault for name, value in given.items() if (fault := _fault(name, value))}
     sound = {name: value for name, value in given.items() if name not in faults}
@@ -139,6 +139,6 @@ def _lacks_system(name: str, system: str, offered: Choices) -> Message:
 
 
 def _password_mode(sound: Mapping[str, Any]) -> PasswordMode:
-    """``given`` if there is a password, else as in the wizard."""
+    """``given`` if there is a password, else the wizard's initial value. An explicit mode wins."""
     usual = PasswordMode.GIVEN if "password" in sound else BY_NAME["password_mode"].start
     return PasswordMode(sound.get("password_mode", usual))

@@ -1,4 +1,4 @@
-"""What would go wrong, said before it does: by the page before it asks, and by the worker before it acts."""
+"""The checks before a creation: once for the wizard's review, and again in the worker before it creates anything."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 async def check(
     rt: Runtime, session: Session, spec: ContainerSpec, *, leaving: Leaving | None = None, count: int = 1
 ) -> list[Finding]:
-    """Errors first, notes last, of ``count`` containers that differ in name and address alone.
+    """Check a request for ``count`` containers that differ only in name and address. Errors first, notes last.
 
-    Raises ``SessionExpiredError``, ``ServiceUnavailableError``; a PVE that is away is a finding.
+    Raises ``SessionExpiredError``, ``ServiceUnavailableError``. An unreachable PVE is a finding.
     """
     content: TemplateContent | None = None
     if spec.revision_id is not None:
@@ -64,7 +64,7 @@ async def check(
 
 
 async def check_again(ctx: RunContext) -> list[Finding]:
-    """The same in the worker: hours may lie between. The vmid is then the reserved one."""
+    """Check again in the worker, perhaps hours later, with the reserved vmid."""
     content = ctx.revision.content if ctx.revision else None
     return await inspect(
         Question(
@@ -82,7 +82,7 @@ async def check_again(ctx: RunContext) -> list[Finding]:
 
 
 async def inspect(question: Question) -> list[Finding]:
-    """All checks at once, after what PVE does not have is forgotten: it is in nobody's way."""
+    """Run all checks at once. First forgets containers that PVE no longer has, so that they cause no conflicts."""
     await _tolerant(_forget_gone(question), question)
     checks: Sequence[Coroutine[None, None, list[Finding]]] = (
         identity.node(question),
@@ -99,7 +99,7 @@ async def inspect(question: Question) -> list[Finding]:
     results = await asyncio.gather(*(_tolerant(part, question) for part in checks))
     of_node = results[0]
     if any(finding.severity is FindingSeverity.ERROR for finding in of_node):
-        results = [of_node]  # what was asked of a node that is not there says nothing
+        results = [of_node]  # answers about a missing node mean nothing
     found = [finding for result in results for finding in result]
     for of_template in (inside.system, inside.wishes, inside.managers, inside.scripts):
         found += of_template(question)
@@ -122,5 +122,5 @@ async def _tolerant(part: Coroutine[None, None, list[Finding]], question: Questi
         return [warning("", FindingCode.UNCHECKED_RIGHT, privilege=missing.privilege, path=missing.path)]
     except ProxmoxError as fault:
         if fault.retryable and question.own is not None:
-            raise  # a worker has time: it asks again
+            raise  # the worker tries again later
         return [error("", FindingCode.PVE_FAILED, reason=fault.reason)]

@@ -1,6 +1,6 @@
-"""Why a step or a task failed, and what to do about it, as far as its last lines say.
+"""Explain a failed step or task by its last lines, and say what to do.
 
-For packages that a manager does not know: which ones, and what in its lists has a similar name.
+For a package that its manager does not know, find similar names in the manager's lists.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-# What apt, apk, dnf, npm and pip say; each pattern's only group is the package.
+# Errors of apt, apk, dnf, npm and pip. The only group of each pattern is the package.
 NAMES: Final = (
     r"unable to locate package (\S+)",
     r"package '?([^' ]+)'? has no installation candidate",
@@ -42,7 +42,7 @@ VERSIONS: Final = (
     r"no matching distribution found for (\S+[=<>~!]\S+)",
 )
 _NAME: Final = re.compile("|".join(NAMES), re.IGNORECASE)
-# How a manager's whole list of names is asked for. npm is asked for what it finds itself; pip has no list.
+# Commands that list all package names of a manager. npm can only search, and pip has no list.
 _LISTS: Final[Mapping[PackageManager, tuple[str, ...]]] = {
     PackageManager.APT: ("apt-cache", "pkgnames"),
     PackageManager.APK: ("apk", "search", "--quiet"),
@@ -50,7 +50,7 @@ _LISTS: Final[Mapping[PackageManager, tuple[str, ...]]] = {
     PackageManager.NPM: ("npm", "search", "--parseable", "--searchlimit=20"),
 }
 ASKED_WITHIN_S: Final = 20.0
-# What a manager says of a package is short; a hostile line of 16 KiB would keep a pattern busy for seconds.
+# A manager's lines are short. A hostile line of 16 KiB would keep a pattern busy for seconds.
 READ_CHARS: Final = 1000
 CLOSE_NAMES: Final = 3
 LIKENESS: Final = 0.72
@@ -58,7 +58,7 @@ LENGTHS_APART: Final = 4
 
 
 def unknown_name(tail: Sequence[str]) -> str:
-    """The first package that the last lines call unknown, without its pin; empty where there is none."""
+    """The first package that the last lines call unknown, without its version. Empty if there is none."""
     for line in tail:
         if found := _NAME.search(line[:READ_CHARS]):
             return next(value for value in found.groups() if value)
@@ -66,7 +66,7 @@ def unknown_name(tail: Sequence[str]) -> str:
 
 
 async def close_names(door: Door, manager: PackageManager, name: str) -> tuple[str, ...]:
-    """Names in the guest's own lists that are like ``name``, the likest first. None where the guest cannot say."""
+    """Names in the guest's package lists similar to ``name``, most similar first. Empty if it cannot list them."""
     command = _LISTS.get(manager)
     if command is None or not name:
         return ()
@@ -81,14 +81,14 @@ async def close_names(door: Door, manager: PackageManager, name: str) -> tuple[s
 
 
 def likest(name: str, known: set[str]) -> tuple[str, ...]:
-    """Of tens of thousands of names those that a slip of the keys could have meant."""
+    """Names in ``known`` for which ``name`` may be a typing error. Fast enough for tens of thousands of names."""
     own = _pairs(name)
     near = [
         other
         for other in known
         if other != name and abs(len(other) - len(name)) <= LENGTHS_APART and 2 * len(own & _pairs(other)) >= len(own)
     ]
-    # Swapped letters share few pairs in a short name.
+    # In a short name, swapped letters leave few common pairs.
     near += [other for other in known if sorted(other) == sorted(name) and other != name]
     return tuple(difflib.get_close_matches(name, sorted(set(near)), CLOSE_NAMES, LIKENESS))
 
@@ -103,7 +103,7 @@ _NOT_EXECUTABLE: Final = 126
 
 
 class CauseCode(MessageCode):
-    """How a step ended, and what its last lines speak of."""
+    """How a step ended, and the likely causes in its last lines."""
 
     STEP_TIMEOUT = "step.timeout_end"
     STEP_STOPPED = "step.stopped_end"
@@ -135,14 +135,14 @@ class CauseCode(MessageCode):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """``of_disk``: the guest could not write to its disk. ``what``: the package or command that it speaks of."""
+    """A likely cause. ``of_disk``: the guest could not write to its disk. ``what``: a package or command."""
 
     reason: Message
     of_disk: bool = False
     what: str = ""
 
 
-# In the order of what lies deeper: without names or a network nothing else a package manager says is to be believed.
+# Root causes first: without DNS or a network, the other errors of a package manager mean nothing.
 _CAUSES: Final[tuple[tuple[re.Pattern[str], Cause], ...]] = tuple(
     (re.compile(pattern, re.IGNORECASE), cause)
     for pattern, cause in (
@@ -167,7 +167,7 @@ _CAUSES: Final[tuple[tuple[re.Pattern[str], Cause], ...]] = tuple(
                 r"network is unreachable|no route to host|connection timed out|connection refused|"
                 r"failed to connect(?! to (?:system scope |user scope )?bus)|"
                 r"\bE(?:TIMEDOUT|CONNREFUSED|HOSTUNREACH|NETUNREACH)\b|network error|could ?n[o']t connect to server|"
-                # apk 2 has these words for names, too
+                # apk 2 also prints this for failed name resolution
                 r"temporary error \(try again later\)"
             ),
             Cause(Message.of(CauseCode.SERVER_UNREACHED)),
@@ -216,7 +216,7 @@ _CAUSES: Final[tuple[tuple[re.Pattern[str], Cause], ...]] = tuple(
 def explain(
     title: str, end: StepEnd, tail: Sequence[str], *, guest: str = "The container", installs: bool = False
 ) -> Cause:
-    """The likely cause of a step's end that is no success. ``installs``: a package manager printed the lines."""
+    """The likely cause of a step's failure. ``installs``: a package manager printed the lines."""
     ends = {
         Outcome.TIMEOUT: Message.of(CauseCode.STEP_TIMEOUT, title=title),
         Outcome.STOPPED: Message.of(CauseCode.STEP_STOPPED, title=title, guest=guest),
@@ -234,7 +234,7 @@ def explain(
 
 
 def likely_cause(tail: Sequence[str]) -> Cause | None:
-    """What the last lines of a script speak of, the newest first; None where they say nothing known."""
+    """The cause in the newest line that matches a pattern, for scripts. None if no line does."""
     for line in reversed(tail):
         for pattern, cause in _CAUSES:
             if found := pattern.search(line[:READ_CHARS]):
@@ -243,7 +243,7 @@ def likely_cause(tail: Sequence[str]) -> Cause | None:
 
 
 def deepest_cause(tail: Sequence[str]) -> Cause | None:
-    """What explains the rest: a manager that reached no server goes on to say that it knows no package."""
+    """The root cause, for package managers. One that reached no server later calls every package unknown."""
     for pattern, cause in _CAUSES:
         for line in reversed(tail):
             if found := pattern.search(line[:READ_CHARS]):

@@ -1,4 +1,4 @@
-"""What a preflight is asked, and what it finds."""
+"""The input of a preflight, and its findings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """A container of ours that goes before the new one comes: what it holds is not in the way."""
+    """A container of the product that is destroyed first. The new one may use its vmid, name and address."""
 
     container_id: UUID
     vmid: int
@@ -27,7 +27,7 @@ class Leaving:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """``own``: the container of the very run that asks; ``leaving``: one that is destroyed first; ``count``: how many alike."""
+    """``own``: the container of the job that asks. ``leaving``: one to destroy first. ``count``: how many to create."""
 
     rt: Runtime
     client: ProxmoxClient
@@ -43,12 +43,12 @@ class Question:
 
     @property
     def not_in_the_way(self) -> UUID | None:
-        """The container of ours whose name, vmid and address the new one may have."""
+        """The product's container whose name, vmid and address the new one may use."""
         return self.own or (self.leaving.container_id if self.leaving else None)
 
 
 class FindingCode(MessageCode):
-    """By subject: the question itself, the node, rights, names, volumes, the network, the guest and the template."""
+    """By subject: the check itself, the node, privileges, names, volumes, the network, the guest and the template."""
 
     UNCHECKED = "preflight.unchecked"
     UNCHECKED_RIGHT = "preflight.unchecked.right"
@@ -132,7 +132,7 @@ class FindingCode(MessageCode):
 
 
 class FindingSeverity(StrEnum):
-    """The gravest first. An error stops the creation; a warning is shown and does not; a note says how it will be done."""
+    """Most severe first. An error stops the creation, a warning does not. A note says how the creation will work."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -141,7 +141,7 @@ class FindingSeverity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``field`` is the wizard's, empty where it is none's."""
+    """``field``: the wizard's field, or empty."""
 
     severity: FindingSeverity
     field: str

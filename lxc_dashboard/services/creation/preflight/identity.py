@@ -1,4 +1,4 @@
-"""Where it shall be, who asks for it, and whether its number, name and address are its own."""
+"""Checks of the node, the user's privileges, the vmid, the hostname and the pool."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNKNOWN: Final = "unknown"
 
 
 async def node(question: Question) -> list[Finding]:
-    """There, online, and large enough. Raises ``UnreachableError`` to a worker where it is not online."""
+    """Check that the node exists, is online and large enough. In a worker, raises ``UnreachableError`` if offline."""
     spec = question.spec
     nodes = {node.node: node for node in await question.client.nodes.list()}
     node = nodes.get(spec.node)
@@ -31,13 +31,13 @@ async def node(question: Question) -> list[Finding]:
         if node.status == UNKNOWN:
             state = Message.of(FindingCode.NODE_UNKNOWN, node=spec.node)
         if question.own is not None:
-            raise UnreachableError(state, path="/nodes")  # a worker has time, and pvestatd may only be restarting
+            raise UnreachableError(state, path="/nodes")  # retried later: pvestatd may only be restarting
         return [Finding(FindingSeverity.ERROR, "node", state)]
     return list(_size(question, node))
 
 
 def _size(question: Question, node: Node) -> Iterator[Finding]:
-    """Containers share memory and cores: what is more than there is only warns. Nothing is known without Sys.Audit."""
+    """Warn about too much memory or too many cores. No error, because containers share both. Needs Sys.Audit."""
     spec, wanted = question.spec, question.spec.memory_mib * question.count
     if node.maxmem and wanted * MIB > node.maxmem:
         yield warning("memory_mib", FindingCode.MEMORY_ABOVE_ALL, node=spec.node, mib=node.maxmem // MIB)
@@ -49,7 +49,7 @@ def _size(question: Question, node: Node) -> Iterator[Finding]:
 
 
 async def pool(question: Question) -> list[Finding]:
-    """Seen by the user. PVE's list leaves out the pools that he may not see, so one that he might is not there."""
+    """Check that the pool exists. PVE's list hides pools, so it is an error only if the user may see the pool."""
     name = question.spec.pool
     if not name or name in {pool.poolid for pool in await question.client.pools.list()}:
         return []
@@ -59,7 +59,7 @@ async def pool(question: Question) -> list[Finding]:
 
 
 async def rights_held(question: Question) -> list[Finding]:
-    """What is missing, once a path."""
+    """Findings for missing privileges, one per path."""
     vmid = question.vmid or await question.client.cluster.nextid()
     missing = await rights.missing(question.client, question.spec, vmid, question.userid)
     severities = {True: FindingSeverity.WARNING, False: FindingSeverity.ERROR}
@@ -67,7 +67,7 @@ async def rights_held(question: Question) -> list[Finding]:
 
 
 async def vmid(question: Question) -> list[Finding]:
-    """Free in PVE and here."""
+    """Check that the vmid is free in PVE and in the database."""
     if question.vmid is None:
         return []
     async with question.rt.db.transaction() as tx:
@@ -82,7 +82,7 @@ async def vmid(question: Question) -> list[Finding]:
 
 
 async def names(question: Question) -> list[Finding]:
-    """Host name seen nowhere else."""
+    """Warn if another guest has the hostname."""
     spec = question.spec
     guests = await question.client.cluster.resources("vm")
     own = {question.vmid, question.leaving.vmid if question.leaving else None}

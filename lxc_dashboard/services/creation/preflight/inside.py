@@ -1,4 +1,4 @@
-"""What is to be done inside the guest: a way in, and packages and scripts that fit."""
+"""Checks of the work inside the guest: the way in, the OS, the packages and the scripts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DOOR_WAIT_S: Final = 5.0
 
 
 async def way_in(question: Question) -> list[Finding]:
-    """Whether it is open, as far as that can be told before there is a guest, and which one it is."""
+    """Say which way into the guest will be used, and check it as far as possible without a guest."""
     if not question.spec.enters_guest:
         return []
     way = question.way
@@ -55,12 +55,12 @@ async def _pct(question: Question, address: SshAddress) -> list[Finding]:
 
 
 def os_family(ostemplate: str) -> str:
-    """``debian`` of ``local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst``."""
+    """``debian`` for ``local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst``."""
     return ostemplate.rpartition("/")[2].partition("-")[0].lower()
 
 
 def system(question: Question) -> list[Finding]:
-    """What the template is made for, where that and what is chosen are known."""
+    """Warn if the template is made for another OS. Needs a known OS in the template and in the OS template."""
     config = question.content.config if question.content else None
     name = question.spec.ostemplate.rpartition("/")[2]
     family, _, rest = name.partition("-")
@@ -74,7 +74,7 @@ def system(question: Question) -> list[Finding]:
 
 
 def wishes(question: Question) -> list[Finding]:
-    """The storage and the bridge that the template names, where others were chosen or the node has them not."""
+    """Note if the container will not use the storage or the bridge that the template names."""
     config, spec = question.content.config if question.content else None, question.spec
     if config is None:
         return []
@@ -87,7 +87,7 @@ def wishes(question: Question) -> list[Finding]:
 
 
 def managers(question: Question) -> list[Finding]:
-    """Where the OS is known, its packages must be of its manager."""
+    """Check that the package managers fit the OS, if it is known."""
     family = os_family(question.spec.ostemplate)
     foreign = unfit(family, (batch.manager for batch in batches(question.spec, question.content)))
     if not foreign:

@@ -1,4 +1,4 @@
-"""The network of a creation: its bridge, and static addresses and gateways compared with those that PVE shows."""
+"""Checks of the network: the bridge, and static addresses and gateways against those that PVE shows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ USUAL_MTU: Final = 1500
 
 
 async def bridge(question: Question) -> list[Finding]:
-    """There, as far as may be seen, and fit for the VLAN tag and the MTU."""
+    """Check that the bridge exists, as far as the user may see, and fits the VLAN tag and the MTU."""
     spec = question.spec
     bridges = {device.iface: device for device in await question.client.nodes.network(spec.node, "any_bridge")}
     if (device := bridges.get(spec.bridge)) is not None:
@@ -43,7 +43,7 @@ def _active(spec: ContainerSpec, device: NetworkDevice) -> Iterator[Finding]:
 
 
 def _vlan(spec: ContainerSpec, device: NetworkDevice) -> Iterator[Finding]:
-    """PVE tags on a bridge that is not VLAN aware by a second bridge, over the port of the first."""
+    """For a tag on a bridge that is not VLAN aware, PVE adds a second bridge on the port of the first."""
     if spec.vlan is None or device.type != "bridge" or device.bridge_vlan_aware:
         return
     if device.bridge_ports.split():
@@ -66,7 +66,7 @@ async def _mtu(question: Question, device: NetworkDevice) -> list[Finding]:
 
 
 async def _mtu_of_ports(question: Question, device: NetworkDevice) -> int | None:
-    """What a bridge without an MTU of its own has: the lowest of its ports. None where PVE does not tell."""
+    """The MTU of a bridge without its own setting: the lowest of its ports. None if PVE does not tell."""
     if device.type != "bridge":
         return None
     known = {each.iface: each.mtu or USUAL_MTU for each in await question.client.nodes.network(question.spec.node)}
@@ -81,7 +81,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 async def addresses(question: Question) -> list[Finding]:
-    """What is asked for is nobody else's, lies in its bridge's network, and goes by a gateway that others go by."""
+    """Check that each static address is free and in the bridge's network, and that other guests use its gateway."""
     static = [(f"ipv{version}", ip) for version, ip in ((4, question.spec.ipv4), (6, question.spec.ipv6)) if ip.address]
     if not static:
         return []
@@ -102,19 +102,19 @@ async def addresses(question: Question) -> list[Finding]:
 
 
 async def _look(question: Question) -> Seen:
-    """As it was a moment ago: hours may lie between a request and its run, but not between runs that begin together."""
+    """Read the addresses in use. Workers need newer data: a job may start hours after its request."""
     holds_s = SEEN_HOLDS_S if question.own is None else SEEN_HOLDS_FOR_WORKERS_S
     return await seen_lately(question.rt.pve, question.client, question.endpoint_id, question.userid, holds_s)
 
 
 async def _deleted(question: Question, seen: Seen, wanted: set[Address]) -> set[int]:
-    """Of the guests that had a wanted address when PVE was looked at, those that it does not have now."""
+    """The vmids of guests that held a wanted address in ``seen`` and no longer exist."""
     holders = {each.vmid for each in seen.held if each.vmid and _address(each.address) in wanted}
     return {vmid for vmid in holders if await question.client.cluster.has_no_guest(vmid)}
 
 
 def _taken(family: str, ip: IpSettings, held: Sequence[Held], own: Segment) -> Iterator[Finding]:
-    """An address of another segment warns alone: both can be on their networks."""
+    """An address in use in another segment only warns, because both guests can work."""
     mine, field = _plain(ip), f"{family}_address"
     for each in held:
         if _address(each.address) != mine:
@@ -133,7 +133,7 @@ def _taken(family: str, ip: IpSettings, held: Sequence[Held], own: Segment) -> I
 
 
 def _off_bridge(question: Question, family: str, ip: IpSettings, devices: Sequence[NetworkDevice]) -> Iterator[Finding]:
-    """A bridge that has an address of its own tells which network is on it, unless a VLAN lies over it."""
+    """Warn if the bridge's own address is in another network. Does not apply with a VLAN tag."""
     bridge = next((device for device in devices if device.iface == question.spec.bridge), None)
     cidr = (bridge.cidr if family == "ipv4" else bridge.cidr6) if bridge else ""
     network = _network(cidr)
@@ -177,7 +177,7 @@ def _plain(ip: IpSettings) -> Address:
 
 
 def _address(text: str) -> Address | None:
-    """None for ``dhcp`` and the like."""
+    """Parse an address, with or without prefix. None for other text, such as ``dhcp``."""
     try:
         return ipaddress.ip_address(text.partition("/")[0].partition("%")[0])
     except ValueError:

@@ -1,4 +1,4 @@
-"""Which addresses PVE shows to be in use: by containers, by virtual machines, by nodes, by the gateways of all."""
+"""The addresses in use according to PVE: of containers, virtual machines, nodes, and their gateways."""
 
 from __future__ import annotations
 
@@ -28,17 +28,18 @@ GUESTS_MAX: Final = 1000
 AT_ONCE: Final = 16
 WITHIN_S: Final = 20.0
 BRIDGES: Final = frozenset({"bridge", "OVSBridge"})
-# A page that looks again every few seconds asks each guest for its addresses this often.
+# A page that checks every few seconds reads the addresses of all guests only this often.
 SEEN_HOLDS_S: Final = 60.0
-# Of workers, who begin many at once; each run looks again among what we have promised.
+# For workers, which start many jobs at once. Each job also checks the addresses promised to other jobs.
 SEEN_HOLDS_FOR_WORKERS_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An address as PVE writes it, perhaps with a prefix. ``holder``: ``CT 101 web-01 on pve2``, ``VM 102 db on pve2`` or ``node pve1``.
+    """An address in use, perhaps with a prefix.
 
-    ``vmid`` 0: a node. ``is_gateway``: the holder goes by it, whoever has it. ``segment`` None: PVE does not tell it.
+    ``holder``: for example ``CT 101 web-01 on pve2``, ``VM 102 db on pve2`` or ``node pve1``. ``vmid`` is 0 for a node.
+    ``is_gateway``: the holder uses it as its gateway. ``segment`` is None if PVE does not tell it.
     """
 
     address: str
@@ -51,7 +52,7 @@ class Held:
 
 @dataclass(slots=True)
 class _Sweep:
-    """The last one, and whoever makes the next."""
+    """The last result of ``addresses_seen``, and the lock for the next one."""
 
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     at: float = -math.inf
@@ -60,7 +61,7 @@ class _Sweep:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """``unasked``: guests whose addresses could not be learned."""
+    """Addresses in use. ``unasked``: the number of guests whose addresses are unknown."""
 
     held: tuple[Held, ...]
     unasked: int = 0
@@ -70,13 +71,16 @@ class Seen:
         return tuple(each.address for each in self.held)
 
 
-# By what keeps the connections to PVE, then by endpoint, who asks and how old it may be.
+# Sweeps by the object that holds the connections to PVE, then by endpoint, user or token, and maximum age.
 _Key = tuple[object, str, float]
 _sweeps: WeakKeyDictionary[object, dict[_Key, _Sweep]] = WeakKeyDictionary()
 
 
 async def seen_lately(pve: object, client: ProxmoxClient, endpoint_id: UUID, userid: str, holds_s: float) -> Seen:
-    """``addresses_seen``, up to ``holds_s`` old: asked once for all who ask at once. A token may see less than its user."""
+    """``addresses_seen``, at most ``holds_s`` old. Concurrent callers share one sweep.
+
+    A token has its own sweep, because it may see less than its user.
+    """
     loop = asyncio.get_running_loop()
     kept = _sweeps.setdefault(pve, {})
     who = client.auth.tokenid if isinstance(client.auth, TokenAuth) else userid
@@ -92,12 +96,14 @@ async def seen_lately(pve: object, client: ProxmoxClient, endpoint_id: UUID, use
 
 
 async def addresses_seen(client: ProxmoxClient) -> Seen:
-    """Of all containers and nodes that the user may see, as configured and, where they run, as they are. Of virtual machines
-    what cloud-init gives them; their agents are not asked.
+    """Read the addresses of all guests and nodes that the user may see.
+
+    For containers, those configured and, if running, those of the interfaces. For virtual machines, those of
+    cloud-init, without asking the guest agent. Reads at most ``GUESTS_MAX`` guests, containers first, ``AT_ONCE`` at a
+    time, within ``WITHIN_S``.
 
     ``GET /cluster/resources``, ``/nodes/{node}/network``, ``/nodes/{node}/lxc/{vmid}/config``, ``.../interfaces``,
-    ``/nodes/{node}/qemu/{vmid}/config``: ``AT_ONCE`` at once, of ``GUESTS_MAX`` guests at most, containers first, within
-    ``WITHIN_S``. Raises what the first of them raises.
+    ``/nodes/{node}/qemu/{vmid}/config``. Raises only if the first of these fails.
     """
     resources = await client.cluster.resources()
     online = [entry.node for entry in resources if entry.type == "node" and entry.status == "online"]
@@ -118,7 +124,7 @@ async def addresses_seen(client: ProxmoxClient) -> Seen:
 
 
 async def _all_of(tasks: Sequence[asyncio.Task[list[Held] | None]]) -> None:
-    """Until they are done or the time is up."""
+    """Wait until all tasks end, at most ``WITHIN_S``. Then cancel the rest."""
     try:
         if tasks:
             await asyncio.wait(tasks, timeout=WITHIN_S)
@@ -133,7 +139,7 @@ def _result(task: asyncio.Task[list[Held] | None]) -> list[Held] | None:
 
 
 async def _in_turn(turn: asyncio.Semaphore, asking: Coroutine[None, None, list[Held]]) -> list[Held] | None:
-    """None where PVE does not tell: the guest is gone, its node is away, the user may not look."""
+    """Run one request in turn. None if it fails, for example because the node is down or the guest is gone."""
     try:
         async with turn:
             return await asking
@@ -156,7 +162,7 @@ async def _of_node(client: ProxmoxClient, node: str) -> list[Held]:
 
 
 def _segment_of_device(name: str, bridges: Collection[str]) -> Segment | None:
-    """Of a bridge, and of a VLAN on one, such as ``vmbr0.30``."""
+    """The segment of a bridge, or of a VLAN on one, such as ``vmbr0.30``. None for another device."""
     if name in bridges:
         return Segment(name)
     bridge, _, vlan = name.rpartition(".")
@@ -164,7 +170,7 @@ def _segment_of_device(name: str, bridges: Collection[str]) -> Segment | None:
 
 
 async def _of_guest(client: ProxmoxClient, guest: Resource, silent: set[int]) -> list[Held]:
-    """``silent``: gets its vmid where PVE tells only what it is configured with, and that is not all."""
+    """Adds the vmid to ``silent`` if only the configuration is known and it may not contain all addresses."""
     if guest.type == "qemu":
         return await _of_machine(client, guest)
     return await _of_container(client, guest, silent)
@@ -192,7 +198,7 @@ async def _of_container(client: ProxmoxClient, guest: Resource, silent: set[int]
 
 
 def _of_card(holder: str, guest: Resource, card: Mapping[str, str]) -> list[Held]:
-    """What a network card is configured with."""
+    """The configured addresses and gateways of a network card."""
     running, segment = guest.status == "running", _segment(card)
     return [
         Held(card.get(key, ""), holder, guest.vmid, running, is_gateway=key.startswith("gw"), segment=segment)
@@ -206,7 +212,7 @@ def _segment(card: Mapping[str, str]) -> Segment | None:
 
 
 async def _interfaces(client: ProxmoxClient, guest: Resource, silent: set[int], *, dynamic: bool) -> list[Interface]:
-    """None where PVE does not tell: what the guest is configured with counts all the same."""
+    """The guest's interfaces. Empty if PVE does not tell: its configured addresses still count."""
     try:
         told = await told_by_pve(client, guest.node, guest.vmid)
     except (ProxmoxError, PrivilegeError) as error:

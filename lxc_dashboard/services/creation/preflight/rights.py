@@ -1,4 +1,4 @@
-"""Which privileges a creation needs, and which of them its user lacks: named together where they are missing together."""
+"""Find the privileges that a creation needs and its user lacks, grouped by path."""
 
 from __future__ import annotations
 
@@ -40,9 +40,10 @@ GUEST_PRIVILEGES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """``privilege`` at any one of ``paths``, or ``instead``; the first path is the one to name.
+    """``privilege`` or ``instead``, at any one of ``paths``.
 
-    ``since``: the PVE that began to ask for it. ``tags``: for which PVE asks for it. ``later``: PVE asks when the container is there.
+    ``since``: the first major version of PVE that needs it. ``tags``: the tags that need it.
+    ``later``: needed only after the container was created.
     """
 
     privilege: str
@@ -60,7 +61,7 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """What is missing, and who can help. ``field`` is the wizard's, empty where it is none's. ``later``: the container is made without."""
+    """A missing privilege. ``field``: the wizard's field, or empty. ``later``: PVE creates the container without it."""
 
     field: str
     message: Message
@@ -68,7 +69,11 @@ class Lack:
 
 
 async def missing(client: ProxmoxClient, spec: ContainerSpec, vmid: int, userid: str) -> list[Lack]:
-    """What the user lacks for this, once a path. Asks ``GET /access/permissions`` once a path and, for the pools, for all, ``GET /version``, ``.../network``, ``/cluster/options``."""
+    """The privileges that the user lacks, grouped by path.
+
+    ``GET /version``, ``/nodes/{node}/network``, ``/cluster/sdn/vnets``, ``/cluster/options``, and
+    ``/access/permissions`` once per path, then for all paths if a pool could help.
+    """
     if userid == ROOT and not isinstance(client.auth, TokenAuth):
         return []
     version, zone, tags = await asyncio.gather(client.version(), _zone(client, spec), _guarded_tags(client, spec))
@@ -89,7 +94,7 @@ async def missing(client: ProxmoxClient, spec: ContainerSpec, vmid: int, userid:
 
 
 async def _through_pool(client: ProxmoxClient, needs: list[Need]) -> Lack:
-    """The pools in which the user may create the container all the same, if there are any."""
+    """The lack for ``needs``, with the pools in which the user may create the container instead."""
     pools = (await client.access.grants()).below(POOLS, ALLOCATE)
     if not pools:
         return _lack(needs)
@@ -105,7 +110,7 @@ async def _through_pool(client: ProxmoxClient, needs: list[Need]) -> Lack:
 
 
 def _lack(needs: list[Need]) -> Lack:
-    """PVE lets whoever holds ``Permissions.Modify`` at a path grant what he holds there."""
+    """Combine needs at the same paths into one lack."""
     first, privileges, paths = needs[0], _privileges(needs), _paths(needs)
     lack = Message.of(FindingCode.RIGHT_LACKS, privileges=privileges, paths=paths)
     if first.tags:
@@ -122,7 +127,7 @@ def _paths(needs: list[Need]) -> str:
 
 
 async def _zone(client: ProxmoxClient, spec: ContainerSpec) -> str:
-    """The zone that the bridge is of: ``LOCAL_ZONE``, a virtual network's own, empty where that cannot be told."""
+    """The bridge's SDN zone: ``LOCAL_ZONE``, or that of a virtual network. Empty if PVE does not tell."""
     try:
         devices = await client.nodes.network(spec.node, "any_bridge")
         if all(device.type != VNET for device in devices if device.iface == spec.bridge):
@@ -134,7 +139,7 @@ async def _zone(client: ProxmoxClient, spec: ContainerSpec) -> str:
 
 
 async def _guarded_tags(client: ProxmoxClient, spec: ContainerSpec) -> tuple[str, ...]:
-    """Those that not everybody may set, as far as that is told."""
+    """The tags of ``spec`` that need a privilege to set. Empty if PVE does not tell."""
     try:
         return (await client.cluster.options()).guarded(spec.tags) if spec.tags else ()
     except (ApiError, PrivilegeError) as error:
@@ -143,7 +148,7 @@ async def _guarded_tags(client: ProxmoxClient, spec: ContainerSpec) -> tuple[str
 
 
 def needed(spec: ContainerSpec, vmid: int, zone: str = LOCAL_ZONE, guarded_tags: Sequence[str] = ()) -> Iterator[Need]:
-    """Rights at a pool count for the guest in it. ``zone`` of the bridge: empty where it is not known, and not asked for."""
+    """The privileges that a creation needs. One at a pool counts for its guests. ``zone``: empty if unknown."""
     guest = _guest_paths(spec, vmid)
     for privilege, field in GUEST_PRIVILEGES:
         yield Need(privilege, guest, field)
@@ -167,7 +172,7 @@ def _guest_paths(spec: ContainerSpec, vmid: int) -> tuple[str, ...]:
 
 
 def _of_os_template(spec: ContainerSpec) -> Iterator[Need]:
-    """To read it, unless its storage is one that the container is to have a disk on; and to fetch it."""
+    """The privileges to download the OS template, and to read it unless its storage also gets a disk."""
     storage = spec.ostemplate.partition(":")[0]
     if spec.ostemplate_download:
         yield Need("Datastore.AllocateTemplate", (f"/storage/{storage}",), "ostemplate_download")
@@ -176,13 +181,13 @@ def _of_os_template(spec: ContainerSpec) -> Iterator[Need]:
 
 
 def root_features(spec: ContainerSpec) -> tuple[str, ...]:
-    """Those of the features asked for that PVE lets root@pam alone switch on, by password and not by token."""
+    """The requested features that PVE lets only root@pam enable, with a password and not with a token."""
     guarded = ("keyctl", "fuse") if spec.unprivileged else ("nesting", "keyctl", "fuse")
     return tuple(name for name in guarded if getattr(spec, name))
 
 
 def _only_root(spec: ContainerSpec, *, by_token: bool = False) -> Iterator[Lack]:
-    """PVE asks for a ticket of root@pam here. ``by_token``: it is root@pam who asks, with an API token."""
+    """What PVE allows only with a ticket of root@pam. ``by_token``: the user is root@pam with an API token."""
     for name in root_features(spec):
         kind = "unprivileged" if spec.unprivileged else "privileged"
         of_feature = FindingCode.ROOT_FEATURE_BY_TOKEN if by_token else FindingCode.ROOT_FEATURE

@@ -1,6 +1,6 @@
-"""Space for the disk on its storage, and the OS template that it is filled from.
+"""Checks of the storages and their free space, and of the OS template.
 
-PVE ends a create task with OK even if the storage becomes full, and the guest's file system is then read-only.
+PVE ends a create task with OK even if the storage becomes full. Then the guest's file system is read-only.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-# A pool of LVM tells its use in hundredths of a percent, and the last blocks of a storage are often kept back.
+# LVM reports the use of a thin pool in hundredths of a percent, and many storages reserve their last blocks.
 FULL_SHARE: Final = 0.001
 FULL_BYTES: Final = 16 * 1024**2
 
 
 def is_full(storage: NodeStorage) -> bool:
-    """False for one that does not tell its size."""
+    """Whether the storage is full. False if its size is unknown."""
     return bool(storage.total) and storage.avail < max(FULL_BYTES, storage.total * FULL_SHARE)
 
 
 async def find(ctx: RunContext) -> str:
-    """The first storage of this container that is full; empty where none is, or PVE does not tell.
+    """The first full storage of this container. Empty if none is full, or PVE does not tell.
 
     ``GET /nodes/{node}/storage``.
     """
@@ -51,13 +51,13 @@ async def find(ctx: RunContext) -> str:
 
 
 async def named(ctx: RunContext, error: PhaseFailedError) -> PhaseFailedError:
-    """``error``, or the same with the full storage that is behind it."""
+    """``error``, with the full storage as its cause if there is one."""
     name = await find(ctx) if error.of_disk else ""
     return caused_by(name, error) if name else error
 
 
 def caused_by(name: str, error: PhaseFailedError) -> PhaseFailedError:
-    """``error`` as caused by the full storage ``name``."""
+    """``error`` with the full storage ``name`` as its cause."""
     return PhaseFailedError(
         error.phase, Message.of(FailureCode.STORAGE_FULL, storage=name, reason=error.reason), step=error.step
     )
@@ -66,16 +66,16 @@ def caused_by(name: str, error: PhaseFailedError) -> PhaseFailedError:
 GIB: Final = 1024**3
 MIB: Final = 1024**2
 UNPACKED_AT_LEAST: Final = 3
-# Most OS templates are smaller than the first, none than the second.
+# Most OS templates are smaller than ``DOWNLOAD_BYTES``. None is smaller than ``LEAST_DOWNLOAD_BYTES``.
 DOWNLOAD_BYTES: Final = 512 * MIB
 LEAST_DOWNLOAD_BYTES: Final = 2 * MIB
-# PVE puts a file system on a disk before it unpacks anything: with less than this that fails.
+# PVE formats the disk before it unpacks the OS template. With less free space, the format fails.
 FORMATTED_BYTES: Final = 2 * MIB
 THICK_STORAGES: Final = frozenset({"lvm", "iscsi", "iscsidirect"})
 
 
 async def storage(question: Question) -> list[Finding]:
-    """Each storage is there, holds container disks, and has room for all that is asked of it."""
+    """Check that each storage exists, holds container disks, and has enough free space for all volumes on it."""
     node = question.spec.node
     seen = {storage.storage: storage for storage in await question.client.nodes.storage(node)}
     found: list[Finding] = []
@@ -86,7 +86,7 @@ async def storage(question: Question) -> list[Finding]:
 
 
 async def _would_be_seen(question: Question, name: str) -> bool:
-    """Where it would not, ``identity.rights_held`` names the privilege."""
+    """Whether the user would see the storage. If not, ``identity.rights_held`` names the missing privilege."""
     return not SEES_STORAGE.isdisjoint(await question.client.access.permissions(f"/storage/{name}"))
 
 
@@ -135,7 +135,7 @@ def _need(volumes: Sequence[Volume], count: int, gib: int) -> Message:
 
 
 async def os_template(question: Question) -> list[Finding]:
-    """There, or offered by PVE with room for it; and not larger than the disk that it is to fill."""
+    """Check that the OS template exists or can be downloaded, and that it fits on the disk."""
     spec = question.spec
     storage = spec.ostemplate.partition(":")[0]
     volumes = await question.client.storage.content(spec.node, storage, "vztmpl")
@@ -158,7 +158,7 @@ def _too_small(spec: ContainerSpec, packed: int) -> list[Finding]:
 
 
 async def _room_for_download(question: Question, name: str) -> list[Finding]:
-    """PVE does not say how large what it offers is."""
+    """Check the space for a download by typical sizes, because PVE does not tell the size before."""
     field, node = "ostemplate_download", question.spec.node
     storage = next((s for s in await question.client.nodes.storage(node) if s.storage == name), None)
     if storage is None or not storage.active or not storage.holds("vztmpl"):
