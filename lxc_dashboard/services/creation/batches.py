@@ -268,7 +268,8 @@ async def request_batch(
 ) -> UUID:
     """Queue a creation for each name of ``pattern``; return the batch's id.
 
-    The same ``batch_id`` twice makes one batch. One transaction stores all rows with their vmids. Raises as ``plan`` and ``request.request``.
+    The same ``batch_id`` twice makes one batch. One transaction stores all rows with their vmids.
+    Raises as ``plan`` and ``request.request``.
     """
     secrets = secrets or Secrets()
     check_password(spec.password_mode, secrets.password)

@@ -82,7 +82,7 @@ async def refuse_unsound(rt: Runtime, session: Session, spec: ContainerSpec, *, 
 class Reservation:
     """The row to store. ``first``: work at the start of its transaction.
 
-    ``reuses``: a vmid that is free after ``first``. ``replaces``: the creation whose container the new job destroys first.
+    ``reuses``: a vmid that ``first`` frees. ``replaces``: the creation whose container the new job destroys first.
     """
 
     job_id: UUID

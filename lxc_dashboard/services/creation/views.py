@@ -51,7 +51,7 @@ class JobResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreationView(JobView):
-    """``retryable``: the job failed and its user may retry it. ``may_console``: for own jobs, only ``report`` sets it."""
+    """``retryable``: it failed and its user may retry it. ``may_console``: for own jobs, only ``report`` sets it."""
 
     container_id: UUID
     steps: tuple[StepView, ...] = ()

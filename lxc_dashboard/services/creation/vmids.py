@@ -24,7 +24,7 @@ ASK_AT_ONCE: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class FreeVmids:
-    """PVE's answers. ``confirmed``: vmids that PVE reported as free. ``taken``: those of guests that the user may see."""
+    """PVE's answers. ``confirmed``: vmids that PVE reported as free. ``taken``: those of guests that the user sees."""
 
     endpoint_id: UUID
     lowest: int
