@@ -123,8 +123,8 @@ def stop_without_pve(recorder: Recorder, error: DashboardError) -> Left:
 def under_way(ctx: RunContext) -> str:
     """The step to stop; empty if there is none.
 
-    A step in the guest may have begun just before its worker died, so that nothing is stored of it. Stopping a step that
-    never began keeps it from beginning.
+    A step in the guest may have begun just before its worker died, without any record of it. Stopping a step that never
+    began keeps it from beginning.
     """
     checkpoint = ctx.checkpoint
     is_known = checkpoint.active.startswith(IN_GUEST) or checkpoint.active in checkpoint.intent
@@ -266,7 +266,7 @@ async def _try(rt: Runtime, creation: Job) -> bool:
 
 
 async def _end(rt: Runtime, creation: Job) -> Message | None:
-    """Try to end what the job left running. The message for its last event; None if something still runs."""
+    """Try to stop what the job left running; return the message for its last event, None if something still runs."""
     owner = new_owner()
     # Never started, so that events of a try are not stored.
     recorder = Recorder(rt, creation.id, owner, Checkpoint.from_json(creation.checkpoint), rt.timing.lease_s)

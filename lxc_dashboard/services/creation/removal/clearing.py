@@ -77,7 +77,7 @@ register(DESTROY)
 async def destroy(rt: Runtime, session: Session, creation: Job, container: Container) -> UUID:
     """Queue a job that destroys what the creation left, as the session's user; return its id. A refusal is audited.
 
-    Another user's job needs VM.Allocate on its container, even if PVE no longer has it: that user cannot retry it later.
+    Another user's job needs VM.Allocate on its container, even if PVE no longer has it: its user can then not retry it.
 
     Raises ``ConflictError`` (the job runs again, the vmid belongs to another container now), ``BusyGuestError``,
     ``PrivilegeError``, and PVE's errors.

@@ -1,8 +1,8 @@
 """Deletes what a failed or cancelled creation left in PVE, and nothing else: a part of a job.
 
 Also deletes disks of a killed create that no configuration names. A vmid does not prove who owns a disk: an earlier
-guest may have left it, and clusters that share a storage use the same vmids. So a disk belongs to the job only if it was
-made while the job's own create task ran. All others stay, for users to decide.
+guest may have left it, and clusters that share a storage use the same vmids. So a disk belongs to the job only if it
+was made while the job's own create task ran. All others stay, for users to decide.
 """
 
 from __future__ import annotations
@@ -114,8 +114,8 @@ async def find(client: ProxmoxClient, creation: Job, container: Container) -> Pl
 async def delete(run: Run, creation: Job, container: Container) -> tuple[str, ...] | None:
     """Destroy the container as the user of ``run``; return the volumes that stay. None if PVE no longer has it.
 
-    ``POST .../status/stop``, ``DELETE /nodes/{node}/lxc/{vmid}``. No configuration names the volumes that stay. They may
-    be of another guest that had the vmid, here or in a cluster that shares the storage.
+    ``POST .../status/stop``, ``DELETE /nodes/{node}/lxc/{vmid}``. No configuration names the volumes that stay. They
+    may belong to another guest that had the vmid, here or in a cluster that shares the storage.
 
     Raises ``ConflictError`` as ``find``, and errors of PVE and the door.
     """

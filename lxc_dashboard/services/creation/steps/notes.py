@@ -29,7 +29,7 @@ def when_ready(found: str, job_id: UUID, *, built_from: str, userid: str, at: da
     line = line_of(job_id)
     before, _, after = (part.strip() for part in found.partition(line))
     if _MADE.search(before):
-        return found  # an earlier worker wrote it, and died before it stored that
+        return found  # an earlier worker wrote this, and died before it stored the step as done
     made = f"Built by LXC Dashboard from **{built_from}**" if built_from else "Created by LXC Dashboard"
     said = f"{made}, {at:%Y-%m-%d %H:%M} UTC, by {userid}"
     return "\n\n".join(part for part in (before, "---" if before else "", said, line, after) if part)

@@ -145,7 +145,7 @@ async def _ask(ctx: RunContext) -> TaskResult | None:
 
 
 async def _wait_for_lock(ctx: RunContext, tries: int, until: float) -> None:
-    """Wait until PVE shows no lock, or until ``until``. Each refused start leaves a failed task in PVE's log."""
+    """Wait until PVE shows no lock, or the time ``until``. Each refused start leaves a failed task in PVE's log."""
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(BUSY_LOOK_S[min(tries, len(BUSY_LOOK_S) - 1)])
