@@ -230,7 +230,7 @@ CLAIM_S: Final = 30.0
 
 
 async def settle_due(rt: Runtime) -> int:
-    """Retry the stops that failed; return how many jobs are settled. Skips jobs that another pass tries now."""
+    """Retry what cancels could not end; return how many jobs are settled. Skips jobs that another pass tries now."""
     try:
         async with rt.db.transaction() as tx:
             owing = await tx.tickets.claim_owing(TRIED_AT_ONCE, CLAIM_S)
