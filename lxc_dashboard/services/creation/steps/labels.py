@@ -78,7 +78,7 @@ async def _set(ctx: RunContext, values: dict[str, str | None]) -> None:
 
 
 def _tags(ctx: RunContext, config: LxcConfig) -> str:
-    """The container's tags plus the spec's missing ones; empty if none is missing. Only a create in a pool misses tags."""
+    """The current tags plus the spec's missing ones; empty if none is missing. Only a create in a pool misses tags."""
     held = {tag.lower() for tag in config.tags}
     missing = [tag for tag in ctx.spec.tags if tag.lower() not in held] if ctx.spec.pool else []
     return ";".join([*config.tags, *missing]) if missing else ""
