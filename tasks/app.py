@@ -1,4 +1,4 @@
-"""The worker: Celery over one event loop, its schedule, its log context.
+"""The worker: Celery on one event loop, with its schedule and log context.
 
 Tasks are thin: ``@shared_task(name="area.verb")`` and one line, ``in_runtime(lambda rt: service.verb(rt, id))``.
 """
@@ -35,7 +35,7 @@ FORGET_EVERY_S: Final = 60
 BEAT_MAX_LOOP_S: Final = 1
 BEAT_LOCK_S: Final = 6
 BEAT_RESTART_AFTER_S: Final = 1
-# Kombu waits longer from time to time, up to 30 s: as long as a run may take to go on after Redis is back.
+# Kombu's default pause grows to 30 s, and jobs would wait that long after Redis is back.
 LOOK_FOR_REDIS: Final = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 3.0}
 SPARE_THREADS: Final = 4  # for short tasks while all jobs run
 BEGAN_AT: Final = datetime.now(UTC)
@@ -45,19 +45,19 @@ TASK_MODULES: Final = ("tasks.auth", "tasks.jobs", "tasks.monitor", "tasks.templ
 
 
 class PersistentConnection(Connection):
-    """The worker's to its queue: looked for at the same pace however long Redis is away."""
+    """The worker's connection to its queue. Retries within a few seconds, however long Redis is away."""
 
     def ensure_connection(self, *args: Any, **options: Any) -> Any:
         return super().ensure_connection(*args, **LOOK_FOR_REDIS | options)
 
 
 class WorkerApp(Celery):
-    """Celery with the loop that its tasks run on."""
+    """Celery with the event loop of its tasks."""
 
     worker_loop: WorkerLoop
 
     def now(self) -> datetime:
-        """The schedule's clock: it goes on where the host's is set back."""
+        """The schedule's clock. It does not go back if the host's clock does."""
         return BEGAN_AT + timedelta(seconds=time.monotonic() - BEGAN_S)
 
 
@@ -91,25 +91,26 @@ def create_app(settings: Settings, *, task_modules: Sequence[str] = TASK_MODULES
 
 
 def _every(seconds: float, task: str) -> dict[str, Any]:
-    """An entry of the schedule. No turn expires: who takes it would judge that by another host's clock. Each is short where
-    another one was just before it.
+    """An entry of the schedule. It never expires: a worker would judge that by the clock of its own host.
+
+    A turn right after another one is short.
     """
     return {"task": task, "schedule": seconds, "options": {"ignore_result": True}}
 
 
 def in_runtime(work: Callable[[Runtime], Awaitable[T]]) -> T:
-    """``work`` on the loop of the worker that runs this task."""
+    """Run ``work`` on the loop of the worker that runs this task."""
     return cast("WorkerApp", current_app).worker_loop.run(work)
 
 
 def in_place(work: Callable[[Runtime], Awaitable[object]]) -> None:
-    """As ``in_runtime``, on one of the worker's places; see ``WorkerLoop.run_in_place``."""
+    """As ``in_runtime``, in one of the worker's places; see ``WorkerLoop.run_in_place``."""
     cast("WorkerApp", current_app).worker_loop.run_in_place(work)
 
 
 def run_worker(app: WorkerApp, *, with_beat: bool = True) -> None:
-    """Run until SIGTERM or SIGINT: what runs is cancelled at its next await and found again by the next worker's reaper."""
-    # Celery warns root of pickle, which is not accepted here.
+    """Run until SIGTERM or SIGINT. Work is cancelled at its next await, and the next worker's reaper finds its job."""
+    # Celery warns about pickle if root runs it; pickle is not accepted here.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     app.worker_loop.start()
     app.set_default()
@@ -137,10 +138,10 @@ Receivers = list[tuple[Any, Callable[..., None]]]
 
 
 def _connect(app: WorkerApp) -> Receivers:
-    """What happens besides the tasks. Kept by the caller: Celery holds its receivers weakly."""
+    """Connect the receivers of Celery's signals; return them for ``_disconnect``."""
 
     def logs_as_they_are(**_: Any) -> None:
-        """Whoever listens here keeps Celery from setting up logging itself, which would drop all below WARNING."""
+        """With a receiver here, Celery does not set up logging, which would drop all below WARNING."""
 
     def ready(**_: Any) -> None:
         log.info("worker ready", concurrency=app.conf.worker_concurrency)
@@ -150,7 +151,7 @@ def _connect(app: WorkerApp) -> Receivers:
         _make_due(app, sender.scheduler)
 
     def ending(**_: Any) -> None:
-        # the pool waits for its threads, and those wait for the loop
+        # the pool waits for its threads, and the threads wait for the loop
         app.worker_loop.stop()
 
     def begun(task_id: str, task: Any, kwargs: dict[str, Any], **_: Any) -> None:
@@ -178,7 +179,7 @@ def _disconnect(receivers: Receivers) -> None:
 
 
 def _make_due(app: WorkerApp, scheduler: RedBeatScheduler) -> None:
-    """All of the schedule, once the beat has its lock: the one before it may have lived by another clock."""
+    """Make all entries due once this beat holds the lock: the former beat may have used another clock."""
     if scheduler.lock is None:
         return
     for name, entry in app.conf.beat_schedule.items():
@@ -187,11 +188,11 @@ def _make_due(app: WorkerApp, scheduler: RedBeatScheduler) -> None:
 
 
 def _beat(app: WorkerApp, ending: threading.Event) -> None:
-    """Beat, again and again: it ends whenever Redis goes. Of many beats redbeat's lock lets one tick."""
+    """Run beat, again after each end, as it ends when Redis is away. redbeat's lock lets one of many beats tick."""
     while not ending.is_set():
         service = beat.Service(app, scheduler_cls=RedBeatScheduler)
         try:
             service.start()
-        except Exception as error:  # noqa: BLE001 -- whatever ends it, the schedule must go on
+        except Exception as error:  # noqa: BLE001 -- the schedule must go on after any error
             log.warning("beat ended, starting again", cause=str(error))
         ending.wait(BEAT_RESTART_AFTER_S)

@@ -1,4 +1,4 @@
-"""Jobs: the worker's side of ``services.jobs``, with the kinds that it runs."""
+"""Jobs: the worker's side of ``services.jobs``, with all kinds of jobs."""
 
 from __future__ import annotations
 

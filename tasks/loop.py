@@ -1,4 +1,4 @@
-"""The worker's event loop: one, in a thread of its own, where ``Runtime`` lives; tasks hand their work to it and wait."""
+"""The worker's event loop, in its own thread, with the ``Runtime``. Tasks submit their work to it and wait."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STOP_WITHIN_S: Final = 10
 
 
 class WorkerLoop:
-    """``run`` from any thread; ``stop`` cancels what still runs there. Tasks that are cancelled are found again by the reaper."""
+    """``run`` works from any thread. ``stop`` cancels all work; the reaper then finds the cancelled jobs."""
 
     def __init__(
         self, open_runtime: Callable[[], AbstractAsyncContextManager[Runtime]], name: str, *, places: int
@@ -39,21 +39,21 @@ class WorkerLoop:
         self._thread = threading.Thread(target=self._main, name="worker-loop", daemon=True)
 
     def start(self) -> None:
-        """Return when the runtime is open; raise whatever kept it from opening."""
+        """Return once the runtime is open; raise the error that kept it from opening."""
         self._thread.start()
         self._ready.wait()
         if self._fault is not None:
             raise self._fault
 
     def stop(self) -> None:
-        """Cancel all that runs, close the runtime, end the thread."""
+        """Cancel all work, close the runtime, end the thread."""
         if self._loop is not None and self._ending is not None:
-            with contextlib.suppress(RuntimeError):  # closed already
+            with contextlib.suppress(RuntimeError):  # already closed
                 self._loop.call_soon_threadsafe(self._ending.set)
         self._thread.join(STOP_WITHIN_S)
 
     def run(self, work: Callable[[Runtime], Awaitable[T]]) -> T:
-        """``work`` on the loop, awaited from this thread."""
+        """Run ``work`` on the loop and wait for it. Raises ``ServiceUnavailableError`` while the worker ends."""
         loop, runtime = self._loop, self._runtime
         if loop is None or runtime is None or loop.is_closed():
             raise ServiceUnavailableError("The worker is ending")
@@ -64,9 +64,9 @@ class WorkerLoop:
         return asyncio.run_coroutine_threadsafe(awaited(), loop).result()
 
     def run_in_place(self, work: Callable[[Runtime], Awaitable[object]]) -> None:
-        """``run`` for what may last for hours, ``places`` of them at once: short tasks must find a thread all the same.
+        """``run`` for work that may last for hours. Only ``places`` may run at once, so that short tasks find a thread.
 
-        Nothing is done where all places are taken: for work that a reaper hands out again.
+        Does nothing if all places are taken: the reaper queues the work again.
         """
         if not self._places.acquire(blocking=False):
             log.info("no place is free: left to the reaper")
@@ -79,7 +79,7 @@ class WorkerLoop:
     def _main(self) -> None:
         try:
             asyncio.run(self._live())
-        except BaseException as error:  # handed to whoever waits in start()
+        except BaseException as error:  # start() raises it
             self._fault = error
             if self._ready.is_set():
                 log.exception("worker loop ended")
@@ -95,7 +95,7 @@ class WorkerLoop:
             await _cancel_others()
 
     async def _beat(self, runtime: Runtime) -> None:
-        """Say every few seconds that a worker lives, for ``doctor``."""
+        """Store every few seconds that the worker is alive, for ``doctor``."""
         while True:
             try:
                 await runtime.bus.set(HEARTBEAT_KEY, self._name.encode(), ttl_s=3 * HEARTBEAT_S)

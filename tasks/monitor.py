@@ -1,4 +1,4 @@
-"""What PVE has: the worker's side of ``services.monitor``."""
+"""Containers deleted in PVE: the worker's side of ``services.monitor``."""
 
 from __future__ import annotations
 

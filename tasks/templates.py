@@ -1,4 +1,4 @@
-"""Sources of templates: the worker's side of ``services.templates.syncing``."""
+"""Sources of templates: the worker's side of ``services.templates.sources``."""
 
 from __future__ import annotations
 

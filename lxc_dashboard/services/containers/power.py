@@ -101,7 +101,7 @@ async def reboot(run: ActRun, _: NoParams) -> Message:
 async def _run_act(
     run: ActRun, task_type: str, post: Callable[[], Awaitable[str]], code: PowerCode, *, running: bool
 ) -> Message:
-    """Run the act; the result's message. Under HA, waits up to ``HA_WITHIN_S`` for the guest's state."""
+    """Run the act and return the result's message. Under HA, waits up to ``HA_WITHIN_S`` for the guest's state."""
     guest, name = run.guest, task_type.removeprefix("vz")
     try:
         result = await run.pve_task(name, task_type, post)

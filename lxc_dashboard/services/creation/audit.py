@@ -1,4 +1,4 @@
-"""What a signed-in user did to a job, in the audit."""
+"""Audit entries for what a signed-in user does to a creation."""
 
 from __future__ import annotations
 

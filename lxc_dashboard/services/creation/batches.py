@@ -1,4 +1,7 @@
-"""Many creations from one request: names from a pattern, addresses from ranges, checked together and stored all or none; and their page."""
+"""Batches: many creations from one form, with hostnames from a pattern and addresses from ranges.
+
+All are checked together, and all or none are stored. Also the content of a batch's page.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,7 @@ AT_ONCE: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class BatchJob:
-    """One of a batch. ``address`` is the one it has, or is to get; empty where DHCP has not given any yet."""
+    """A job of a batch. ``address``: the current or the planned one; empty if DHCP has not given one yet."""
 
     job: CreationView
     address: str
@@ -57,13 +60,13 @@ class BatchJob:
 
     @property
     def is_failed(self) -> bool:
-        """Not where what it left was destroyed, or made anew."""
+        """Whether the job failed and may be retried. False once its container was destroyed or replaced."""
         return self.job.retryable
 
 
 @dataclass(frozen=True, slots=True)
 class BatchView:
-    """In the order of the pattern. ``hidden``: how many of its jobs this user may not see."""
+    """``jobs``: in the order of the pattern. ``hidden``: how many jobs of the batch this user may not see."""
 
     id: UUID
     pattern: str
@@ -75,14 +78,17 @@ class BatchView:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``done`` hostnames, and what each of the others was refused for."""
+    """``done``: hostnames of the accepted requests. ``refused``: the other hostnames, each with the reason."""
 
     done: tuple[str, ...] = ()
     refused: tuple[tuple[str, Message], ...] = ()
 
 
 async def get_batch(rt: Runtime, session: Session, batch_id: UUID) -> BatchView:
-    """One's own, or those of its jobs whose containers PVE lets the user see. Raises ``NotFoundError``, what PVE says."""
+    """The batch with the jobs that the user may see: their own, and those whose containers PVE shows them.
+
+    Raises ``NotFoundError`` and PVE's errors.
+    """
     async with rt.db.transaction() as tx:
         batch = await tx.batches.get(batch_id)
         runs = await tx.batches.runs(batch_id) if batch.endpoint_id == session.endpoint_id else ()
@@ -99,7 +105,7 @@ async def get_batch(rt: Runtime, session: Session, batch_id: UUID) -> BatchView:
 
 
 async def jobs_now(rt: Runtime, batch_id: UUID) -> list[BatchJob]:
-    """Not asked of anybody's rights: only for ids that were shown before."""
+    """All jobs of the batch, without a check of rights. The caller shows only jobs that the user has seen before."""
     async with rt.db.transaction() as tx:
         runs = await tx.batches.runs(batch_id)
     return [
@@ -109,14 +115,14 @@ async def jobs_now(rt: Runtime, batch_id: UUID) -> list[BatchJob]:
 
 
 async def cancel_all(rt: Runtime, session: Session, batch_id: UUID) -> Outcome:
-    """``jobs.service.cancel`` for each that has not ended. Raises ``NotFoundError``."""
+    """``jobs.service.cancel`` for each job that has not ended. Raises ``NotFoundError``."""
     view = await get_batch(rt, session, batch_id)
     open_ = [found.job for found in view.jobs if found.is_open and found.job.state is not JobState.CANCELLING]
     return await _each(open_, lambda job: jobs.cancel(rt, session, job.id))
 
 
 async def retry_failed(rt: Runtime, session: Session, batch_id: UUID) -> Outcome:
-    """``service.retry`` for each that failed. Raises ``NotFoundError``."""
+    """``service.retry`` for each failed job. Raises ``NotFoundError``."""
     view = await get_batch(rt, session, batch_id)
     failed = [found.job for found in view.jobs if found.is_failed]
     return await _each(failed, lambda job: service.retry(rt, session, job.id))
@@ -128,7 +134,7 @@ def _address(creation: Job, container: Container) -> str:
 
 
 async def _each(jobs: Sequence[CreationView], act: Callable[[CreationView], Awaitable[object]]) -> Outcome:
-    """A refusal of one hinders none of the others."""
+    """Apply ``act`` to each job, ``AT_ONCE`` at a time. A refusal does not stop the others."""
     turn = asyncio.Semaphore(AT_ONCE)
 
     async def one(job: CreationView) -> Message | None:
@@ -151,7 +157,7 @@ IPV6_RANGE: Final = "ipv6_range"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``specs`` are what is made, in the pattern's order; ``unasked`` as in ``addresses.Free``."""
+    """``specs``: the containers to create, in the pattern's order. ``unasked`` as in ``addresses.Free``."""
 
     pattern: str
     shared: ContainerSpec
@@ -162,9 +168,9 @@ class Plan:
 def expand(
     pattern: str, spec: ContainerSpec, ipv4: Sequence[str] = (), ipv6: Sequence[str] = ()
 ) -> tuple[ContainerSpec, ...]:
-    """``spec`` once for each name of ``pattern``, with its own of the addresses (CIDR), where there are any.
+    """``spec`` once for each name of ``pattern``, each with its own address (CIDR) if addresses are given.
 
-    Raises ``InvalidInputError`` for the pattern, for a vmid chosen by hand, and for a static address without a range.
+    Raises ``InvalidInputError`` for the pattern, for a vmid set by the user, and for a static address without a range.
     """
     names = hostnames(pattern, field=PATTERN)
     faults = {"vmid": VMID_BY_HAND} if spec.vmid is not None else {}
@@ -186,9 +192,9 @@ def _nth(settings: IpSettings, given: Sequence[str], at: int) -> IpSettings:
 async def plan(
     rt: Runtime, session: Session, pattern: str, spec: ContainerSpec, *, ipv4_range: str = "", ipv6_range: str = ""
 ) -> Plan:
-    """What would be made now, with addresses that are free now. Nothing is reserved.
+    """Plan the batch with addresses that are free now. Reserves nothing.
 
-    Raises ``InvalidInputError`` (``hostname_pattern``, ``ipv4_range``, ``ipv6_range``, ``vmid``), what PVE says.
+    Raises ``InvalidInputError`` (``hostname_pattern``, ``ipv4_range``, ``ipv6_range``, ``vmid``) and PVE's errors.
     """
     count = len(hostnames(pattern, field=PATTERN))
     given = ((IPV4_RANGE, ipv4_range, 4, spec.ipv4), (IPV6_RANGE, ipv6_range, 6, spec.ipv6))
@@ -204,7 +210,7 @@ async def plan(
 
 
 async def check(rt: Runtime, session: Session, planned: Plan) -> list[Finding]:
-    """``preflight.check`` for all of them, errors first: what they share is said once, what is one's own by its name."""
+    """``preflight.check`` for the whole batch, errors first. Common findings appear once, name conflicts per guest."""
     common, own = await asyncio.gather(
         preflight.check(rt, session, planned.specs[0], count=len(planned.specs)), _named(rt, session, planned)
     )
@@ -215,7 +221,7 @@ async def check(rt: Runtime, session: Session, planned: Plan) -> list[Finding]:
 
 
 def _of_several(finding: Finding) -> Finding:
-    """Several have a range where one has an address: only that field is there to be mended."""
+    """Move a finding about an address to the range field: the form of a batch has no address field."""
     return replace(finding, field=_ranged(finding.field))
 
 
@@ -226,7 +232,7 @@ def _ranged(field: str) -> str:
 async def look(
     rt: Runtime, session: Session, pattern: str, spec: ContainerSpec, *, ipv4_range: str = "", ipv6_range: str = ""
 ) -> tuple[Plan | None, list[Finding]]:
-    """``plan`` and ``check`` for a review: what is wrong with a field is a finding like the others."""
+    """``plan`` and ``check`` for a review. Invalid fields and PVE's errors are returned as findings."""
     try:
         planned = await plan(rt, session, pattern, spec, ipv4_range=ipv4_range, ipv6_range=ipv6_range)
     except InvalidInputError as refused:
@@ -240,7 +246,7 @@ async def _named(rt: Runtime, session: Session, planned: Plan) -> list[Finding]:
     try:
         guests = await (await acting.client(rt, session)).cluster.resources("vm")
     except ProxmoxError:
-        return []  # the preflight asks the same, and says so
+        return []  # the preflight sends the same request and reports its failure
     seen = {guest.name: guest for guest in guests}
     doubles = [seen[spec.hostname] for spec in planned.specs if spec.hostname in seen]
     return [
@@ -260,9 +266,10 @@ async def request_batch(
     ipv4_range: str = "",
     ipv6_range: str = "",
 ) -> UUID:
-    """Have one container made for each name of ``pattern``; the batch's id. The same ``batch_id`` twice makes one batch.
+    """Queue a creation for each name of ``pattern``; return the batch's id.
 
-    All rows with their vmids are stored in one transaction, or none. Raises as ``plan`` and ``request.request``.
+    The same ``batch_id`` twice makes one batch. One transaction stores all rows with their vmids.
+    Raises as ``plan`` and ``request.request``.
     """
     secrets = secrets or Secrets()
     check_password(spec.password_mode, secrets.password)
@@ -280,7 +287,7 @@ async def request_batch(
             if tries == ADDRESS_TRIES:
                 raise InvalidInputError({_ranged(field): cause for field, cause in refused.reasons.items()}) from None
         else:
-            break  # else an address was promised to somebody else in between
+            break  # otherwise another job reserved an address in between: plan again
     for order in orders:
         await enqueue(rt, order.job_id)
     return wanted
@@ -293,7 +300,7 @@ async def _approve(rt: Runtime, session: Session, planned: Plan) -> None:
 
 
 async def _store(rt: Runtime, session: Session, planned: Plan, secrets: Secrets, batch_id: UUID) -> list[Order]:
-    """Ids that follow from the batch's: whoever stores it a second time meets the first."""
+    """Store all jobs of the batch. Their ids derive from the batch's id, so that a repeated request finds them."""
     orders = [
         Order.of(spec, secrets, uuid5(batch_id, str(number)), batch_id) for number, spec in enumerate(planned.specs)
     ]

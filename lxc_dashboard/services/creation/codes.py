@@ -1,4 +1,4 @@
-"""What a creation says, besides what each job does, and why it, or a request about one, fails."""
+"""Codes of a creation's events, apart from those of all jobs, and codes of failures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from lxc_dashboard.services.jobs.codes import EventCode
 
 
 class FailureCode(MessageCode):
-    """By subject: the way into the guest, the first contact with it, what a step cannot do, and what became of the container."""
+    """Why a creation, or a request about one, fails.
+
+    In order: the way into the guest, first contact and steps, cancel and download, requests.
+    """
 
     NO_WAY = "way_in.none"
     NO_WAY_DOOR_FAILED = "way_in.none.door_failed"
@@ -75,7 +78,10 @@ class FailureCode(MessageCode):
 
 
 class CreationCode(EventCode):
-    """By subject: the job and its steps, the plan of it, the container, the guest, its files and scripts, and what a cancelled job leaves."""
+    """Events of a creation.
+
+    In order: the job, its plan, the container, the guest, files and scripts, what a cancelled job leaves.
+    """
 
     CREATING = "creation.creating"
     STARTING = "creation.starting"

@@ -1,4 +1,4 @@
-"""What the steps of a creation work with."""
+"""The state that all steps of a creation share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class RunContext(Run):
-    """The run of a creation. ``revision`` None: no template. ``door_key``: made for this creation, where its guest is entered by SSH."""
+    """The run of a creation. ``revision``: None without a template.
+
+    ``door_key``: the creation's own SSH key; None if its guest is not entered by SSH.
+    """
 
     container_id: UUID
     spec: ContainerSpec
@@ -30,12 +33,12 @@ class RunContext(Run):
 
     @property
     def door(self) -> Door | None:
-        """The way into the guest that carries the run's marker; None where there is no way."""
+        """A door that enters only a guest with the job's marker; None if there is no way in."""
         return None if isinstance(self.entrance, NoWay) else GuardedDoor(self.entrance, self.guest.marker)
 
     @property
     def unmarked_door(self) -> Door | None:
-        """The same before the guest has its marker."""
+        """A door without the marker check, for a guest that has no marker yet."""
         return None if isinstance(self.entrance, NoWay) else GuardedDoor(self.entrance, None)
 
     @property
@@ -44,5 +47,5 @@ class RunContext(Run):
 
     @property
     def by_ssh(self) -> bool:
-        """Whether the guest is entered by its own SSH server."""
+        """Whether the door is the guest's own SSH server."""
         return isinstance(self.entrance, Entrance) and self.entrance.way.kind is WayKind.SSH

@@ -1,4 +1,4 @@
-"""What a creation has kept of secrets, shown one service at a time to one who may enter the container anyway."""
+"""Reveals the stored secrets of a creation, one service at a time, to users who may enter the container as root."""
 
 from __future__ import annotations
 
@@ -24,12 +24,10 @@ if TYPE_CHECKING:
 
 
 async def reveal(rt: Runtime, session: Session, job_id: UUID, name: str) -> dict[str, str]:
-    """The secrets of one service by their names; ``root`` is the password that was made for it. Every call is audited.
+    """The secrets of one service by their names; for ``root``, the generated root password. Every call is audited.
 
-    A password that its user gave is never shown: who gave it knows it.
-
-    Asks PVE whether the user may enter the guest as root, and whether the vmid is still this very container. Raises
-    ``NotFoundError``, ``PrivilegeError``, ``ConflictError``.
+    Never shows a password that the user set. Asks PVE whether the user may enter the guest as root, and whether the
+    vmid still belongs to this container. Raises ``NotFoundError``, ``PrivilegeError``, ``ConflictError``.
     """
     view = await service.get_job(rt, session, job_id)
     try:

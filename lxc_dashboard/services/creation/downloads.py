@@ -1,4 +1,4 @@
-"""OS templates fetched to a storage: a kind of job, one at a time for one file on one node, whoever asks for it."""
+"""Downloads of OS templates to a storage: a kind of job. Each file has at most one download on a node at a time."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.jobs.engine.run import Run
 
 STEP: Final = "create.download"
-OWN: Final = "download_job"  # a fact of a creation's checkpoint: the download that it asked for itself
+OWN: Final = "download_job"  # a checkpoint's fact: the download that the creation requested itself
 DEADLINE_S: Final = 3600.0
 LOOK_EVERY_S: Final = 0.5
 NEEDS: Final = "Datastore.AllocateTemplate"
@@ -41,7 +41,7 @@ _PERCENT: Final = re.compile(r"(?<![\d.])(\d{1,3})%")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """``template``: the file's name as PVE offers it."""
+    """``template``: the file's name in PVE's list of available OS templates."""
 
     node: str
     storage: str
@@ -61,7 +61,7 @@ class DownloadTemplate(msgspec.Struct, frozen=True):
 
 
 class Download(Act):
-    """``node`` and ``name`` of its jobs are the node that fetches, and the volume that is to be there."""
+    """A job's ``node`` is the node that downloads; its ``name`` is the volid of the file."""
 
     locks_guest = False
 
@@ -70,7 +70,7 @@ class Download(Act):
         return f"/storage/{msgspec.to_builtins(params)['storage']}"
 
     async def locate(self, run: ActRun) -> None:
-        """There is no guest."""
+        """Do nothing: a download has no guest."""
 
 
 async def _download(run: ActRun, params: DownloadTemplate) -> Message:
@@ -102,16 +102,17 @@ register(DOWNLOAD)
 
 
 async def request(rt: Runtime, session: Session, order: Order) -> UUID:
-    """Have a worker fetch it, or join whoever does so already; the job's id.
+    """Queue the download, or find the one that is under way; return the job's id.
 
-    Raises ``PrivilegeError``, ``ConflictError`` (a download of it waits for a sign-in, and is cancelled now), what PVE says.
+    Raises ``PrivilegeError``, ``ConflictError`` (another download waits for a sign-in, and this call cancels it), and
+    PVE's errors.
     """
     try:
         return await request_job(rt, session, DOWNLOAD, Guest(0, order.node, name=order.volid), order.params())
     except ConflictError:
         async with rt.db.transaction() as tx:
             first = await tx.jobs.downloading(session.endpoint_id, order.node, order.volid)
-            if first is None:  # it has ended by now
+            if first is None:  # it has ended since
                 raise
             standing = first.state == JobState.WAITING.value
             if standing:
@@ -132,10 +133,10 @@ async def newest_of(rt: Runtime, session: Session) -> Job | None:
 
 
 async def fetch(run: Run, order: Order) -> None:
-    """Have the file there: work on its one download, wait for another worker that does, or begin it.
+    """Make sure that the storage has the file: request its download, or join the one that is under way.
 
-    The creation waits without a deadlock: whoever waits takes the download up where no worker holds it.
-    Raises ``PhaseFailedError``, ``SessionExpiredError``, what PVE says.
+    Cannot deadlock: a waiting creation works on the download itself if no other worker does.
+    Raises ``PhaseFailedError``, ``SessionExpiredError``, and PVE's errors.
     """
     while not await _is_there(run, order):
         job_id = await _join(run, order)
@@ -144,7 +145,7 @@ async def fetch(run: Run, order: Order) -> None:
             run.tell_once(f"{STEP}:waits", CreationCode.DOWNLOAD_AWAITED, ostemplate=order.template)
         ended = await _retold(run, job_id) if own else await work_off(run.rt, job_id)
         if own and ended.state != JobState.DONE:
-            run.checkpoint.facts.pop(OWN)  # a retry asks for another one
+            run.checkpoint.facts.pop(OWN)  # a retry requests another download
             run.checkpoint.failed = STEP
             raise PhaseFailedError(Phase.CREATING.value, _cause(ended), step="download")
         if own:
@@ -159,7 +160,7 @@ def _cause(download: Job) -> Message:
 
 
 async def stop(run: Run) -> None:
-    """Cancel the download that the creation asked for itself. Others that wait for it begin another one."""
+    """Cancel the download that the creation requested itself. Other creations that wait for it request another one."""
     own = run.checkpoint.facts.get(OWN)
     if own is None:
         return
@@ -167,12 +168,12 @@ async def stop(run: Run) -> None:
         try:
             await tx.jobs.request_cancel(UUID(own), run.userid)
         except (NotFoundError, ConflictError):
-            return  # never stored, or ended
+            return  # was never stored, or has ended
     await work_off(run.rt, UUID(own))
 
 
 async def work_off(rt: Runtime, job_id: UUID) -> Job:
-    """Work on the job unless another worker does, until it has ended."""
+    """Work on the job, or wait while another worker does; return the ended job."""
     while True:
         await engine.run(rt, job_id)
         async with rt.db.transaction() as tx:
@@ -183,7 +184,7 @@ async def work_off(rt: Runtime, job_id: UUID) -> Job:
 
 
 async def _retold(run: Run, job_id: UUID) -> Job:
-    """``work_off``, with the download's log and percentage in the creation."""
+    """As ``work_off``, and copy the download's log and percentage into the creation."""
     working = asyncio.create_task(work_off(run.rt, job_id))
     try:
         async for batch in follow(run.rt, job_id, run.checkpoint.lines.get(STEP, 0)):
@@ -204,7 +205,7 @@ async def _is_there(run: Run, order: Order) -> bool:
 
 
 async def _join(run: Run, order: Order) -> UUID:
-    """The download that is under way, or the creation's own, which is stored where there is none."""
+    """Return the id of the download that is under way. If there is none, store the creation's own."""
     facts = run.checkpoint.facts
     if OWN not in facts:
         facts[OWN] = str(new_id())
@@ -218,7 +219,7 @@ async def _join(run: Run, order: Order) -> UUID:
             async with run.rt.db.transaction() as tx:
                 first = await tx.jobs.downloading(run.endpoint_id, order.node, order.volid)
                 if first is not None and first.state == JobState.WAITING:
-                    await tx.jobs.request_cancel(first.id, run.userid)  # it holds up nobody else
+                    await tx.jobs.request_cancel(first.id, run.userid)  # it waits for a sign-in and would block others
             if first is not None:
                 return first.id
         else:
@@ -226,7 +227,10 @@ async def _join(run: Run, order: Order) -> UUID:
 
 
 async def _store(tx: Transaction, run: Run, order: Order, job_id: UUID) -> None:
-    """With the creation's own copy of its user's ticket. Raises ``ConflictError`` where another download is under way."""
+    """Store the download with the creation's own copy of its user's ticket.
+
+    Raises ``ConflictError`` if another download is under way, ``SessionExpiredError`` if the creation has no ticket.
+    """
     creation = await tx.jobs.get(run.job_id)
     if creation.session_id is None:
         raise SessionExpiredError
@@ -262,6 +266,6 @@ async def _store(tx: Transaction, run: Run, order: Order, job_id: UUID) -> None:
 
 
 def share(lines: Sequence[str]) -> float:
-    """The furthest that a downloader's lines tell, from 0 to 1; 0 where they tell nothing."""
+    """The progress in a download's log lines, from 0 to 1; 0 if they contain none."""
     found = [int(match) for line in lines for match in _PERCENT.findall(line)]
-    return max((percent / 100 for percent in found if percent <= 100), default=0.0)  # noqa: PLR2004 - the whole
+    return max((percent / 100 for percent in found if percent <= 100), default=0.0)  # noqa: PLR2004 - percent

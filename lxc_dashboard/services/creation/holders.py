@@ -1,4 +1,7 @@
-"""Containers of ours that hold a vmid or an address though PVE does not have them: forgotten before anything is called taken."""
+"""Forgets containers of ours that PVE no longer has, so that their vmids and addresses are free.
+
+Runs before a vmid or an address is reported as taken.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +29,10 @@ async def forget_gone(
     vmid: int | None = None,
     is_wanted: AddressTest | None = None,
 ) -> bool:
-    """Ask PVE for the holders of ``vmid`` and of addresses that ``is_wanted``; forget those that it does not have.
+    """Look up in PVE the containers that hold ``vmid`` or an address that ``is_wanted``; forget those that are gone.
 
-    Whether there were any. PVE is asked only where there is a holder whose job has ended. Raises what PVE says of its list.
+    Returns whether any were gone. Asks PVE only if the job of a holder has ended. Raises the errors of
+    ``GET /cluster/resources``.
     """
     async with rt.db.transaction() as tx:
         holder = await tx.containers.by_vmid(endpoint_id, vmid) if vmid is not None else None
@@ -49,6 +53,6 @@ async def forget_gone(
 
 
 def address_test(spec: ContainerSpec) -> AddressTest | None:
-    """Whether an address is one that ``spec`` asks for; None where it asks for none."""
+    """A test whether an address is a static one of ``spec``; None if ``spec`` has none."""
     static = {ip.address.partition("/")[0] for ip in (spec.ipv4, spec.ipv6) if ip.address}
     return static.__contains__ if static else None

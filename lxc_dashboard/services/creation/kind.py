@@ -1,4 +1,4 @@
-"""The creation of a container as a kind of job: five steps, and what to do where one of them ends early."""
+"""The creation of a container as a kind of job: its five steps, and how it ends."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Creation(Kind[RunContext]):
     steps = STEPS
 
     async def open(self, rt: Runtime, job: Job, recorder: Recorder) -> RunContext:
-        """Raises ``SessionExpiredError``, ``NotFoundError`` where the endpoint is gone."""
+        """Raises ``SessionExpiredError``, and ``NotFoundError`` if the endpoint was removed."""
         ctx = await open_context(rt, job, recorder)
         if "plan" not in ctx.checkpoint.facts:
             ctx.checkpoint.facts["plan"] = plan(ctx)
@@ -115,7 +115,7 @@ class Creation(Kind[RunContext]):
         return Message.of(CreationCode.CANCELLED_KEPT if made else CreationCode.CANCELLED_KEPT_IN_PART, by=by)
 
     async def record(self, tx: Transaction, job: Job, end: End, run: RunContext | None, recorder: Recorder) -> None:
-        """A container that failed stays as it is, to be retried, kept or destroyed; where PVE has none, its vmid is free."""
+        """Leave a failed container as it is, for a retry or for the user to destroy. Free the vmid if PVE has none."""
         container_id = job.own_container_id
         by = job.cancelled_by or job.userid
         detail = end.message.to_json()
@@ -133,11 +133,11 @@ class Creation(Kind[RunContext]):
         elif end.state is JobState.CANCELLED and not end.left.remains:
             await tx.containers.mark_deleted(container_id)
         elif end.state is JobState.CANCELLED and job.params.get("password_mode") == PasswordMode.GIVEN.value:
-            await tx.containers.set_root_password(container_id, None)  # it is run no more
+            await tx.containers.set_root_password(container_id, None)  # a cancelled job is never retried
 
 
 async def _remains(ctx: RunContext, error: BaseException) -> bool:
-    """Whether PVE has a container of the run; True as well where PVE does not say."""
+    """Whether PVE has a container of the job. Also True if PVE does not answer."""
     if isinstance(error, GuestGoneError):
         return False
     try:

@@ -1,4 +1,4 @@
-"""Making a run's context from its rows, and its plan for those who watch."""
+"""Builds the context of a creation from its rows, and the plan of its steps for the job's page."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.jobs.engine.recorder import Recorder
 
 DOOR_KEY: Final = "door_key"
-# Scripts that hand root's keys on know the passing one by its first two words.
+# Scripts that copy root's keys recognize the temporary key by the first two words of its comment.
 KEY_COMMENT: Final = "lxc-dashboard creation {id} (temporary)"
 
 
 async def open_context(rt: Runtime, creation: Job, recorder: Recorder) -> RunContext:
-    """Raises ``SessionExpiredError`` where the run needs a sign-in, ``NotFoundError`` where its endpoint is gone."""
+    """Raises ``SessionExpiredError`` if the job needs a sign-in, ``NotFoundError`` if its endpoint was removed."""
     client = await ticket.client_of(rt, creation, recorder.owner)
     spec = ContainerSpec.from_json(creation.params)
     async with rt.db.transaction() as tx:
@@ -66,7 +66,7 @@ async def open_context(rt: Runtime, creation: Job, recorder: Recorder) -> RunCon
 
 
 def _barred(way: Way | NoWay, key: KeyPair | None, node: str) -> Way | NoWay:
-    """``way``, or why nobody enters by it."""
+    """``way``, or ``NoWay`` if it is SSH and the job has no key."""
     if isinstance(way, NoWay) or way.kind is not WayKind.SSH or key is not None:
         return way
     return NoWay(Message.of(FailureCode.NO_WAY_NO_KEY, node=node))
@@ -75,7 +75,7 @@ def _barred(way: Way | NoWay, key: KeyPair | None, node: str) -> Way | NoWay:
 async def _door_key(
     tx: Transaction, creation: Job, recorder: Recorder, way: Way | NoWay, spec: ContainerSpec
 ) -> KeyPair | None:
-    """The creation's own key, made before its container is where the guest will be entered by SSH."""
+    """The creation's own SSH key. Makes one if the job will enter its guest by SSH and the create has not begun."""
     secrets = await tx.jobs.get_secrets(creation.id)
     if DOOR_KEY in secrets:
         return KeyPair(*secrets[DOOR_KEY])
@@ -88,9 +88,7 @@ async def _door_key(
 
 
 def plan(ctx: RunContext) -> list[dict[str, Any]]:
-    """The steps that are to come, in order: ``{"key", "phase"}`` with ``code`` and ``params``, or with the name of a file or
-    script as ``title``.
-    """
+    """All steps in order: ``{"key", "phase"}`` with ``code`` and ``params``, or with a file's or script's ``title``."""
     steps: list[tuple[str, Phase, Message | str]] = [
         (slots.SLOT, Phase.CREATING, Message.of(CreationCode.PLAN_TURN, node=ctx.guest.node)),
         (create.CHECK, Phase.CREATING, Message.of(CreationCode.PLAN_CHECK)),

@@ -1,4 +1,4 @@
-"""Edit and retry: a failed or cancelled job of one's own, asked for anew with another spec, in place of what it left."""
+"""Edit and retry: replaces the user's own failed or cancelled job by a new job with another spec."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Refilled:
 
 
 async def editable(rt: Runtime, session: Session, job_id: UUID) -> ContainerSpec:
-    """What was asked for, to be changed. It holds no password: one that was given is given again.
+    """The job's spec, for the user to change. It holds no password: the user must enter theirs again.
 
-    Raises ``NotFoundError``, ``ConflictError`` (somebody else's job, one that has not ended, one that is ready).
+    Raises ``NotFoundError``, ``ConflictError`` (another user's job, or one that is neither failed nor cancelled).
     """
     return _spec_of(await _own(rt, session, job_id))
 
@@ -52,7 +52,7 @@ async def editable(rt: Runtime, session: Session, job_id: UUID) -> ContainerSpec
 async def of_job(rt: Runtime, session: Session, job_id: UUID) -> Refilled:
     """The wizard's input of the user's own failed or cancelled job. Raises as ``editable``.
 
-    It has the template's current revision. A script added since is off if the job named its scripts.
+    It uses the template's current revision. A script added since is off if the job named its scripts.
     """
     spec = await editable(rt, session, job_id)
     number, detail = await _template_of(rt, session, spec)
@@ -60,7 +60,7 @@ async def of_job(rt: Runtime, session: Session, job_id: UUID) -> Refilled:
 
 
 async def check(rt: Runtime, session: Session, job_id: UUID, spec: ContainerSpec) -> list[Finding]:
-    """``preflight.check`` of a spec that replaces the job: what the job left is not in the way. Raises as ``editable``."""
+    """``preflight.check`` of a spec that replaces the job. Ignores what the job left. Raises as ``editable``."""
     return await preflight.check(rt, session, spec, leaving=_leaving(await _own(rt, session, job_id)))
 
 
@@ -73,10 +73,10 @@ async def replace(
     *,
     wanted: UUID | None = None,
 ) -> UUID:
-    """Have a worker destroy what the job left, as the user, then make ``spec``; the new job's id, ``wanted`` where that is given.
+    """Queue a job that destroys what the old job left and then creates ``spec``; return the new job's id.
 
-    All is checked before anything is destroyed. A job of a batch is replaced in its batch. The same ``wanted`` twice
-    makes one. Raises as ``editable``, ``service.destroy`` and ``service.request``.
+    ``wanted``: the id for the new job; the same one twice makes one job. The preflight precedes any change. The new job
+    stays in the old one's batch. Raises as ``editable``, ``service.destroy`` and ``service.request``.
     """
     view = await _own(rt, session, job_id)
     secrets = secrets or Secrets()
@@ -91,7 +91,7 @@ async def replace(
 
 
 async def _instead(rt: Runtime, session: Session, view: CreationView, new: UUID) -> Reservation:
-    """The old row is written off in the transaction that makes the new one, whose job destroys what is left in PVE."""
+    """The new job's reservation. Its transaction writes off the old job; the new job destroys what is left in PVE."""
     async with rt.db.transaction() as tx:
         creation = await tx.jobs.get(view.id)
         container = await tx.containers.get(view.container_id)
@@ -130,7 +130,7 @@ def _spec_of(view: CreationView) -> ContainerSpec:
 
 
 async def _template_of(rt: Runtime, session: Session, spec: ContainerSpec) -> tuple[int, TemplateDetail | None]:
-    """The number of the spec's revision, and its template as it is now."""
+    """The number of the spec's revision, and its template in the current revision."""
     if spec.revision_id is None:
         return 0, None
     try:

@@ -1,4 +1,4 @@
-"""A job told in full, for its own page: each phase and step with its time and its place in the log, and what came of it."""
+"""The report on a job's page: each phase and step with its duration and place in the log, and the result."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _GOES_ON: Final = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.CANCELL
 
 
 class Mark(StrEnum):
-    """How a phase or step stands. ``warned``: done, with a warning that is worth reading; ``stopped``: cancelled in it."""
+    """The state of a phase or step. ``warned``: done, but with a warning. ``stopped``: the cancel came during it."""
 
     TODO = "todo"
     ACTIVE = "active"
@@ -48,9 +48,9 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """``seconds`` is None for what has not begun, ``seq`` the number of its first line, 0 where there is none.
+    """``seconds``: None if the log does not show when the step began. ``seq``: the number of its first line, or 0.
 
-    ``title``, ``code`` and ``params`` as those of ``StepView``.
+    ``title``, ``code`` and ``params`` as in ``StepView``.
     """
 
     key: str
@@ -64,7 +64,7 @@ class StepReport:
 
 @dataclass(frozen=True, slots=True)
 class PhaseReport:
-    """``counts`` tells of files, packages and scripts: ``{kind: (done, all)}``; packages are counted by batch."""
+    """``counts``: files, packages and scripts as ``{kind: (done, all)}``. Packages are counted by batch."""
 
     phase: Phase
     mark: Mark
@@ -76,10 +76,10 @@ class PhaseReport:
 
 @dataclass(frozen=True, slots=True)
 class JobReport:
-    """``links`` are guesses by port, not tried. ``credentials`` names what may be revealed.
+    """``links``: guesses by port, not tested. ``credentials``: names of secrets that may be revealed.
 
-    ``seconds`` is the time worked on it, ``tail`` the last lines of what failed, ``failed_seq`` the number of the line
-    that says so, ``ports`` what the container listens on for others.
+    ``seconds``: the time worked on the job. ``tail``: the last output lines of the failed step. ``failed_seq``: the
+    number of the error's line. ``ports``: those bound to more than loopback.
     """
 
     view: CreationView
@@ -125,7 +125,7 @@ def _has_password(view: CreationView) -> bool:
 
 
 def links_of(address: str, ports: Sequence[int]) -> Iterator[str]:
-    """Where a browser may find something, by the ports that are usual for it."""
+    """Likely URLs of web pages, by well-known ports."""
     host = f"[{address}]" if ":" in address else address
     for port in ports if address else ():
         scheme = "https" if port in _HTTPS_PORTS else "http" if port in _HTTP_PORTS else ""
@@ -135,7 +135,7 @@ def links_of(address: str, ports: Sequence[int]) -> Iterator[str]:
 
 
 def phases_of(view: CreationView, told: Sequence[JobEvent], at: datetime) -> tuple[PhaseReport, ...]:
-    """All phases, done and to come. ``at`` is the present, up to which what runs has taken its time."""
+    """All phases, done and to come. ``at``: now, for the duration of what still runs."""
     end = at if view.state in _GOES_ON else (told[-1].at if told else at)
     times = _phase_times(told, end)
     order = list(Phase)
@@ -152,7 +152,7 @@ def phases_of(view: CreationView, told: Sequence[JobEvent], at: datetime) -> tup
 
 
 def counts_of(steps: Sequence[StepView]) -> dict[str, tuple[int, int]]:
-    """``{kind: (done, all)}`` for the kinds that there are."""
+    """``{kind: (done, all)}`` for each kind among ``steps``."""
     kinds = {"files": FILE_STEP, "packages": PACKAGE_STEP, "scripts": SCRIPT_STEP}
     counts = {}
     for kind, prefix in kinds.items():
@@ -179,7 +179,7 @@ def _phase_mark(view: CreationView, distance: int, *, begun: bool) -> Mark:
 
 
 def _phase_times(told: Sequence[JobEvent], end: datetime) -> dict[Phase, float]:
-    """Seconds that each phase took, without what lies between a failure and the retry, and without standing still."""
+    """Seconds of work in each phase, without waits and without the time between a failure and its retry."""
     spent: dict[Phase, float] = {}
     for event, following in zip_longest(told, told[1:]):
         over = event.type in {EventType.ERROR, EventType.COMPLETE} or event.code in STANDSTILLS
@@ -190,7 +190,7 @@ def _phase_times(told: Sequence[JobEvent], end: datetime) -> dict[Phase, float]:
 
 
 def _step(view: CreationView, step: StepView, told: Sequence[JobEvent], end: datetime) -> StepReport:
-    """What runs in the guest names itself in its events; of the others only their state is known."""
+    """Only steps in the guest have times, as their events name the step. Of other steps only the state is known."""
     begins = [index for index, event in enumerate(told) if _is_begin(event, step)]
     mark = _STEP_MARKS[step.state]
     if step.state is StepState.ACTIVE and view.state in {JobState.WAITING, JobState.PAUSED}:
@@ -213,7 +213,7 @@ def _is_begin(event: JobEvent, step: StepView) -> bool:
 
 
 def _tail(view: CreationView, output: Sequence[JobEvent], failed_seq: int) -> tuple[str, ...]:
-    """The last lines of the step that failed, as they stand in the log."""
+    """The last output lines of the failed step, as in the log."""
     if view.error is None:
         return ()
     printed = [line for line in lines_of(output, 1, failed_seq) if line.type == EventType.LOG]

@@ -1,4 +1,4 @@
-"""From a wish to a row that a worker can take: checked, its vmid reserved, committed, then handed to the queue."""
+"""Requests a creation: checks it, reserves its vmid, stores the job and queues it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 PASSWORD_CHARS: Final = 24
-# Letters and digits that are not confused: 137 bits.
+# Letters and digits without look-alikes: a password has about 140 bits.
 _LETTERS: Final = "".join(sorted(set(string.ascii_letters + string.digits) - set("0O1lI")))
 
 
@@ -48,10 +48,10 @@ async def request(
     *,
     job_id: UUID | None = None,
 ) -> UUID:
-    """Have a container made; the job's id. The same ``job_id`` twice (a button pressed twice) makes one.
+    """Queue a creation; return the job's id. The same ``job_id`` twice (a double click) makes one job.
 
-    Raises ``InvalidInputError`` (the password; the vmid or an address where it is taken), ``PreflightError`` with all findings that
-    stop it, what PVE says, ``ServiceUnavailableError``.
+    Raises ``InvalidInputError`` (invalid password, taken vmid or address), ``PreflightError`` with all errors found,
+    ``ServiceUnavailableError``, and PVE's errors.
     """
     secrets = secrets or Secrets()
     check_password(spec.password_mode, secrets.password)
@@ -62,7 +62,7 @@ async def request(
         await refuse_unsound(rt, session, spec)
     except PreflightError:
         if await is_known(rt, session, wanted):
-            return wanted  # the same request, a moment earlier: its own container is what is in the way
+            return wanted  # the same request was stored a moment earlier: its own container is in the way
         raise
     await reserve(rt, session, spec, secrets, Reservation(wanted))
     await enqueue(rt, wanted)
@@ -70,7 +70,7 @@ async def request(
 
 
 async def refuse_unsound(rt: Runtime, session: Session, spec: ContainerSpec, *, leaving: Leaving | None = None) -> None:
-    """Raises ``PreflightError`` with all findings that stop it."""
+    """Run the preflight. Raises ``PreflightError`` with all errors found."""
     async with rt.checks:
         findings = await preflight.check(rt, session, spec, leaving=leaving)
     errors = [finding for finding in findings if finding.severity is FindingSeverity.ERROR]
@@ -80,9 +80,9 @@ async def refuse_unsound(rt: Runtime, session: Session, spec: ContainerSpec, *, 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Which row is to be made. ``first`` is done in its transaction; ``reuses`` is a vmid that is free once it was.
+    """The row to store. ``first``: work at the start of its transaction.
 
-    ``replaces``: the creation whose container the new one destroys before it makes its own.
+    ``reuses``: a vmid that ``first`` frees. ``replaces``: the creation whose container the new job destroys first.
     """
 
     job_id: UUID
@@ -94,7 +94,7 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One run as it is to be stored."""
+    """One job to store. ``reuses`` and ``replaces`` as in ``Reservation``."""
 
     spec: ContainerSpec
     job_id: UUID
@@ -105,12 +105,12 @@ class Order:
 
     @property
     def vmid(self) -> int | None:
-        """None: any that is free."""
+        """The vmid to reserve; None: any free one."""
         return self.spec.vmid or self.reuses
 
     @classmethod
     def of(cls, spec: ContainerSpec, secrets: Secrets, job_id: UUID, batch_id: UUID | None = None) -> Order:
-        """With the password that the spec asks for: the one given, one made for this run alone, or none."""
+        """An order with the root password that the spec asks for: the user's, a generated one, or none."""
         passwords = {PasswordMode.GIVEN: secrets.password, PasswordMode.GENERATED: generate_password()}
         return cls(spec, job_id, batch_id, passwords.get(spec.password_mode))
 
@@ -122,10 +122,10 @@ def generate_password() -> str:
 async def reserve(
     rt: Runtime, session: Session, spec: ContainerSpec, secrets: Secrets, reservation: Reservation
 ) -> None:
-    """The rows of a creation that was found sound, committed, with a vmid that nobody else here has.
+    """Store the rows of a checked creation, with a vmid that no other row at the endpoint has.
 
-    Raises ``InvalidInputError`` (the vmid or an address is taken), ``ConflictError`` (none is free), ``SessionExpiredError``
-    (the session ended meanwhile), what PVE says.
+    Raises ``InvalidInputError`` (the vmid or an address is taken), ``ConflictError`` (no vmid is free),
+    ``SessionExpiredError`` (the session has ended), and PVE's errors.
     """
     order = Order.of(spec, secrets, reservation.job_id, reservation.batch_id)
     order = replace(order, reuses=reservation.reuses, replaces=reservation.replaces)
@@ -139,7 +139,7 @@ async def reserve_all(
     *,
     first: Callable[[Transaction], Awaitable[None]] | None = None,
 ) -> None:
-    """The rows of all ``orders`` or of none, in one transaction; as ``reserve``. Nothing where the first is known."""
+    """As ``reserve`` for all ``orders`` in one transaction. Stores nothing if the first order is stored already."""
     client = await acting.client(rt, session)
     automatic = sum(order.vmid is None for order in orders)
     free = await vmids.look(rt, client, session.endpoint_id, automatic) if automatic else None
@@ -147,14 +147,14 @@ async def reserve_all(
         async with lending(rt, session) as lent:
             if first is not None:
                 await first(lent.tx)
-            await lent.tx.jobs.lock_endpoint(session.endpoint_id)  # also for a vmid that is chosen by hand
+            await lent.tx.jobs.lock_endpoint(session.endpoint_id)  # also for a vmid that the user chose
             given = await free.choose(lent.tx, automatic) if free else []
             await _store_all(lent, orders, given)
     except BusyGuestError:
         raise
     except ConflictError as error:
         if await is_known(rt, session, orders[0].job_id):
-            return  # the same request, a moment earlier
+            return  # the same request was stored a moment earlier
         if orders[0].spec.vmid is None:
             raise
         raise InvalidInputError({"vmid": Message.of(FieldCode.VMID_TAKEN, vmid=orders[0].spec.vmid)}) from error

@@ -1,4 +1,4 @@
-"""The vmid and addresses of a job that is run again after it failed and left nothing: it held none meanwhile."""
+"""Reserves vmid and addresses again for the retry of a job that left no container and so gave them up."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 async def look(rt: Runtime, session: Session, creation: Job, container: Container) -> FreeVmids | None:
-    """Vmids for the job where another container of ours has its vmid by now. None where it keeps it, as one that the user chose.
+    """Free vmids, if another container of ours has the job's vmid now. None if the job keeps its vmid.
 
-    Raises what PVE says.
+    A job keeps a vmid that its user chose. Raises PVE's errors.
     """
     async with rt.db.transaction() as tx:
         holder = await tx.containers.by_vmid(creation.endpoint_id, container.vmid)
@@ -37,7 +37,10 @@ async def look(rt: Runtime, session: Session, creation: Job, container: Containe
 
 
 async def hold_again(tx: Transaction, creation: Job, container: Container, free: FreeVmids | None) -> None:
-    """Raises ``ConflictError`` where the container was deleted, or another has its vmid or an address by now."""
+    """Reserve vmid and addresses again.
+
+    Raises ``ConflictError`` if the container was deleted, or if another one has its vmid or an address now.
+    """
     if not is_retryable(creation, container):
         raise ConflictError(Message.of(FailureCode.CONTAINER_GONE))
     spec = ContainerSpec.from_json(creation.params)
@@ -54,7 +57,7 @@ async def hold_again(tx: Transaction, creation: Job, container: Container, free:
 
 
 def begin_anew(checkpoint: Checkpoint) -> None:
-    """Forget an earlier create: nothing of it is left, and the vmid may be another one."""
+    """Forget the earlier create in the checkpoint: nothing of it is left, and the vmid may have changed."""
     for fact in (moving.ASKED, create.SHORT, create.FULL):
         checkpoint.facts.pop(fact, None)
     if create.CREATE in checkpoint.intent:

@@ -1,4 +1,4 @@
-"""Creations as signed-in users ask for them, see them, stop them and clear them away."""
+"""What signed-in users do with creations: see, cancel, retry, continue and destroy them."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ UNFINISHED: Final = tuple(state for state in JobState if state not in FINISHED)
 
 
 async def get_job(rt: Runtime, session: Session, job_id: UUID) -> CreationView:
-    """One job at the session's endpoint: one's own, or of a container that PVE lets the user see.
+    """One creation at the session's endpoint: the user's own, or one whose container PVE shows to the user.
 
-    Of one that has ended PVE is asked whether its container is still there. Raises ``NotFoundError``, also for what may not be seen.
+    Asks PVE whether the container of an ended job still exists. Raises ``NotFoundError``, also for a hidden job.
     """
     shown = await jobs.visible_now(rt, session, job_id)
     creation, container, template = _creation_of(shown)
@@ -60,14 +60,14 @@ async def get_job(rt: Runtime, session: Session, job_id: UUID) -> CreationView:
 
 
 async def require_visible(rt: Runtime, session: Session, job_id: UUID) -> None:
-    """Raise ``NotFoundError`` where ``get_job`` would, without asking PVE for the container of an ended job."""
+    """Raise ``NotFoundError`` as ``get_job`` does, without asking PVE for the container of an ended job."""
     await _visible(rt, session, job_id)
 
 
 async def list_jobs(
     rt: Runtime, session: Session, *, unfinished: bool = False, limit: int = 100, before: UUID | None = None
 ) -> list[CreationView]:
-    """Jobs at the session's endpoint that the user may see, newest first; ``before``: from behind that one on."""
+    """Creations at the session's endpoint that the user may see, newest first. ``before``: only older jobs."""
     wanted = listing.Wanted(states=UNFINISHED if unfinished else (), kind=CREATE_KIND, before=before)
     rows = await listing.rows_of(rt, session, wanted, limit=limit)
     return [
@@ -86,7 +86,7 @@ async def cancel(rt: Runtime, session: Session, job_id: UUID) -> CreationView:
 
 
 async def retry(rt: Runtime, session: Session, job_id: UUID) -> CreationView:
-    """Run a failed job of one's own again, from the step that failed.
+    """Run the user's own failed job again, from the failed step.
 
     Raises ``NotFoundError``, ``ConflictError``, ``PrivilegeError`` (another token of the same user).
     """
@@ -105,7 +105,7 @@ async def retry(rt: Runtime, session: Session, job_id: UUID) -> CreationView:
 async def _reopen(rt: Runtime, session: Session, creation: Job, container: Container, free: FreeVmids | None) -> Job:
     """Queue the failed job again. Raises ``ConflictError``, also where another job locks its guest."""
     async with lending(rt, session) as lent:
-        # As it failed last: another retry may have run, and failed, since it was seen.
+        # Read again: another retry may have run and failed since the first read.
         creation = await lent.tx.jobs.locked(creation.id)
         present = await lent.tx.containers.get(container.id)
         checkpoint = from_failed_step(Checkpoint.from_json(creation.checkpoint))
@@ -122,18 +122,18 @@ async def _reopen(rt: Runtime, session: Session, creation: Job, container: Conta
 
 
 def _misses_password(creation: Job, container: Container) -> bool:
-    """Whether the container is yet to be created with a password that its user gave, and that is forgotten by now."""
+    """Whether the create is still to come and needs a password from the user that is no longer stored."""
     given = creation.params.get("password_mode") == PasswordMode.GIVEN.value
     made = Checkpoint.from_json(creation.checkpoint).is_done(create.CREATE)
     return given and not made and container.root_password_enc is None
 
 
 async def go_on(rt: Runtime, session: Session, job_id: UUID) -> CreationView:
-    """End the pause of a job of one's own: it goes on with this session's sign-in. Raises as ``retry``."""
+    """End the pause of the user's own job, which continues with this session's ticket. Raises as ``retry``."""
     creation, container, template = await _visible(rt, session, job_id)
     await _require_same_user(rt, session, creation, container)
     async with lending(rt, session) as lent:
-        # As it stands now: it may have gone on, and paused only then, since it was seen.
+        # Read again: the job may have reached its pause only after the first read.
         creation = await lent.tx.jobs.locked(job_id)
         checkpoint = Checkpoint.from_json(creation.checkpoint)
         checkpoint.mark_done(pause.PAUSE)
@@ -145,9 +145,10 @@ async def go_on(rt: Runtime, session: Session, job_id: UUID) -> CreationView:
 
 
 def from_failed_step(checkpoint: Checkpoint) -> Checkpoint:
-    """Where a retry begins: the failed step gets a new name in the guest, all before it stays done.
+    """Prepare the checkpoint for a retry: the failed step gets a new name in the guest; earlier steps stay done.
 
-    A step that was under way when the door or PVE went away has not failed: it is found again and adopted. Checks, the start and what the guest needs of ours are looked at again: much may have happened since.
+    A step that ran when the door or PVE became unreachable has not failed: the retry adopts it. Checks, start,
+    address, entry, our files in the guest and the key's removal are repeated, because much may have changed.
     """
     if checkpoint.failed:
         checkpoint.again(checkpoint.failed)
@@ -162,7 +163,7 @@ def from_failed_step(checkpoint: Checkpoint) -> Checkpoint:
 
 
 async def destroy(rt: Runtime, session: Session, job_id: UUID) -> UUID:
-    """Have a worker delete what a failed or cancelled job has left, as the user who asks; the new job's id.
+    """Queue a job that destroys what a failed or cancelled job left, as the session's user; return the new job's id.
 
     Raises ``NotFoundError``, and as ``clearing.destroy``.
     """
@@ -171,9 +172,9 @@ async def destroy(rt: Runtime, session: Session, job_id: UUID) -> UUID:
 
 
 async def resume_after_sign_in(rt: Runtime, session: Session) -> int:
-    """Give the user's unfinished jobs the new ticket; those that waited go on, but for the paused. How many there are.
+    """Give the session's ticket to the user's unfinished jobs; return how many. Jobs that wait for a sign-in continue.
 
-    Raises ``SessionExpiredError`` where the session ended meanwhile.
+    Paused jobs stay paused. Raises ``SessionExpiredError`` if the session has ended.
     """
     count, after = 0, UUID(int=0)
     while True:
@@ -191,7 +192,7 @@ async def resume_after_sign_in(rt: Runtime, session: Session) -> int:
 
 
 async def _require_same_user(rt: Runtime, session: Session, creation: Job, container: Container) -> None:
-    """A job goes on as its own user, with what that one came with now: a token that did not ask for it must manage it."""
+    """Only the job's own user may continue it. An API token that did not request the job needs ``MANAGE_PRIVILEGE``."""
     if creation.userid != session.userid:
         raise ConflictError(Message.of(FailureCode.OWN_USER_GOES_ON))
     if not owns(session, creation):

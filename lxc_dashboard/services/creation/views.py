@@ -42,7 +42,7 @@ class StepView:
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """Of a run that is ready. ``credentials`` names services; what they are is revealed elsewhere, one at a time."""
+    """The result of a finished creation. ``credentials``: names of services; ``reveal`` shows their values."""
 
     address: str = ""
     ports: tuple[int, ...] = ()
@@ -51,7 +51,7 @@ class JobResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreationView(JobView):
-    """``retryable``: it failed, and a retry by its user may help. ``report`` alone asks for ``may_console`` of one's own job."""
+    """``retryable``: it failed and its user may retry it. ``may_console``: for own jobs, only ``report`` sets it."""
 
     container_id: UUID
     steps: tuple[StepView, ...] = ()
@@ -75,7 +75,7 @@ class CreationView(JobView):
 def creation_view(
     creation: Job, container: Container, template: str, *, own: bool, manages: bool = False
 ) -> CreationView:
-    """``own`` and ``manages`` as in ``JobView``: who manages a job may destroy what it left."""
+    """``own`` and ``manages`` as in ``JobView``. A user who manages a job may destroy what it left."""
     state = JobState(creation.state)
     fields = fields_of(creation, container, template, own=own, manages=manages)
     over = state in {JobState.FAILED, JobState.CANCELLED}
@@ -95,7 +95,7 @@ def creation_view(
 
 
 def _spec(creation: Job) -> ContainerSpec | None:
-    """None where it cannot be read, as one that a newer version wrote: that hides neither the job nor those beside it."""
+    """None if it is unreadable, for example written by a newer version. The job is shown all the same."""
     try:
         return ContainerSpec.from_json(creation.params)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
@@ -109,7 +109,7 @@ def _steps(checkpoint: Checkpoint, state: JobState) -> tuple[StepView, ...]:
     for entry in checkpoint.facts.get("plan", ()):
         key = entry["key"]
         if key == SLOT and failed != SLOT:
-            continue  # most runs never wait for their turn
+            continue  # most jobs never wait for a slot
         step_state = StepState.WAITING
         if checkpoint.is_done(key):
             step_state = StepState.DONE

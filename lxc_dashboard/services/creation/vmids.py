@@ -1,4 +1,4 @@
-"""Free vmids: asked of PVE first, then chosen in the transaction that stores their rows."""
+"""Finds free vmids: asks PVE first, then chooses in the transaction that stores the rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ASK_AT_ONCE: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class FreeVmids:
-    """What PVE says of vmids. ``confirmed``: it called each of these free; ``taken``: guests that it shows the user."""
+    """PVE's answers. ``confirmed``: vmids that PVE reported as free. ``taken``: those of guests that the user sees."""
 
     endpoint_id: UUID
     lowest: int
@@ -32,10 +32,10 @@ class FreeVmids:
     confirmed: tuple[int, ...] = ()
 
     async def choose(self, tx: Transaction, count: int = 1) -> list[int]:
-        """The lowest ``count`` that no row of ours holds. Nobody else chooses at this endpoint before ``tx`` ends.
+        """The lowest ``count`` vmids that no row of ours holds. No other job chooses here until ``tx`` ends.
 
-        Where others took the confirmed ones meanwhile, the next ones: a creation asks PVE for its vmid again before its
-        container is made. Raises ``ConflictError`` where none is left.
+        If others took confirmed vmids, uses the next ones: a creation checks its vmid in PVE again before the create.
+        Raises ``ConflictError`` if too few are left.
         """
         await tx.jobs.lock_endpoint(self.endpoint_id)
         held = await tx.jobs.reserved_vmids(self.endpoint_id)
@@ -49,7 +49,10 @@ class FreeVmids:
 
 
 async def look(rt: Runtime, client: ProxmoxClient, endpoint_id: UUID, count: int = 1) -> FreeVmids:
-    """``GET /cluster/nextid``, ``/cluster/resources``: two requests and one a vmid. Raises what PVE says."""
+    """Ask PVE for ``count`` free vmids. Raises PVE's errors.
+
+    ``GET /cluster/nextid``, ``/cluster/resources``: two requests, and one for each vmid.
+    """
     lowest, guests = await asyncio.gather(client.cluster.nextid(), client.cluster.resources("vm"))
     async with rt.db.transaction() as tx:
         held = await tx.jobs.reserved_vmids(endpoint_id)

@@ -1,7 +1,7 @@
-"""Cancelling a creation: what its run has begun in PVE and in the guest is stopped within 15 s.
+"""Cancels creations: stops a job's task in PVE and its step in the guest within 15 s.
 
-A cancelled run that nobody works on and that has nothing under way ends at once. One that PVE or the door did not let end is
-tried again by schedule. Each acts as its user, with its own copy of the ticket; without a valid one, it is given up.
+A cancelled job without a worker and with nothing running ends at once. If PVE or the door prevents the stop, it is
+retried by schedule. A job acts as its user, with its own copy of the ticket. Without a valid ticket, the retries end.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ _IDLE: Final = frozenset({"", slots.SLOT, create.CHECK, pause.PAUSE})
 
 
 def is_idle(checkpoint: Checkpoint) -> bool:
-    """Whether neither PVE nor the guest does anything for the run, and nothing of ours is in the guest."""
+    """Whether nothing runs for the job in PVE or in the guest, and the guest has none of our files."""
     if deploy.was_prepared(checkpoint) or _may_have_left_something(checkpoint):
         return False
     return checkpoint.active in _IDLE or checkpoint.active.startswith("begin.")
 
 
 def _may_have_left_something(checkpoint: Checkpoint) -> bool:
-    """A create that did not succeed, of this try or one before."""
+    """Whether a create began, in this try or an earlier one, and did not succeed."""
     began = create.CREATE in checkpoint.intent or create.CREATE in checkpoint.runs
     return began and not checkpoint.is_done(create.CREATE)
 
 
 async def end(kind: Kind[Any], rt: Runtime, creation: Job) -> bool:
-    """Whether the run, which was asked to stop, has ended. False: a worker has to do it, or does it already."""
+    """End a cancelled job without a worker; return whether it ended. False: a worker must end it, or already does."""
     checkpoint = Checkpoint.from_json(creation.checkpoint)
     keeps_a_key = checkpoint.is_done(create.CREATE) and creation.secrets_enc is not None
     if keeps_a_key or not is_idle(checkpoint):
@@ -77,11 +77,11 @@ async def end(kind: Kind[Any], rt: Runtime, creation: Job) -> bool:
 
 log = structlog.get_logger(__name__)
 
-# With the second that it takes to notice, 15 s in all. PVE gives a task 5 s to end, the supervisor a script.
+# With 1 s to notice the cancel, 15 s in all. PVE gives a task 5 s to end; the supervisor gives a script 5 s.
 STOP_WITHIN_S: Final = 9.5
 LOOK_WITHIN_S: Final = 2.5
-LOOK_AGAIN_WITHIN_S: Final = 2.0  # at what did not answer in all that time: PVE says twice, 1 s apart, what is gone
-CLEAR_WITHIN_S: Final = 1.0  # and whatever the stop did not need
+LOOK_AGAIN_WITHIN_S: Final = 2.0  # after a stop without an answer; `has_no_guest` asks PVE twice, 1 s apart
+CLEAR_WITHIN_S: Final = 1.0  # and the time that the stop did not need
 IN_GUEST: Final = ("packages.", "script.")
 TASKS: Final[dict[str, Callable[[RunContext], PveStep | None]]] = {
     create.CREATE: create.create_step,
@@ -93,7 +93,7 @@ IN_PVE: Final = frozenset({*TASKS, downloads.STEP})
 
 
 async def stop(ctx: RunContext) -> Left:
-    """End the step that is under way, and clear our own from the guest."""
+    """Stop the running step, and remove our files and key from the guest."""
     until = asyncio.get_running_loop().time() + STOP_WITHIN_S + CLEAR_WITHIN_S
     active = under_way(ctx)
     hindrance = await _stop_step(ctx, active)
@@ -112,7 +112,7 @@ async def stop(ctx: RunContext) -> Left:
 
 
 def stop_without_pve(recorder: Recorder, error: DashboardError) -> Left:
-    """The run has nothing to enter PVE with: what is under way is named, for people to end."""
+    """Report what may still run, for users to end, if the job has no valid sign-in for PVE."""
     active = recorder.checkpoint.active
     if active in IN_PVE or runs_in_guest(recorder.checkpoint):
         code = CreationCode.TASK_MAY_GO_ON if active in IN_PVE else CreationCode.GUEST_MAY_GO_ON
@@ -121,8 +121,10 @@ def stop_without_pve(recorder: Recorder, error: DashboardError) -> Left:
 
 
 def under_way(ctx: RunContext) -> str:
-    """The step to be ended; empty where there is none. What runs in the guest may have begun a moment before its worker
-    died, with no word of it stored: to end one that never began is to keep it from beginning.
+    """The step to stop; empty if there is none.
+
+    A step in the guest may have begun just before its worker died, without any record of it. Stopping a step that never
+    began keeps it from beginning.
     """
     checkpoint = ctx.checkpoint
     is_known = checkpoint.active.startswith(IN_GUEST) or checkpoint.active in checkpoint.intent
@@ -132,13 +134,13 @@ def under_way(ctx: RunContext) -> str:
 
 
 def runs_in_guest(checkpoint: Checkpoint) -> bool:
-    """Whether packages and scripts have had their turn and are not known to be over."""
+    """Whether packages and scripts have begun and are not known to have ended."""
     begun, over = (checkpoint.is_done(f"{edge}.{Phase.SYNCING}") for edge in ("begin", "phase"))
     return begun and not over and (checkpoint.is_done(deploy.PREPARE) or _was_left(checkpoint))
 
 
 def _was_left(checkpoint: Checkpoint) -> bool:
-    """Whether the try before this one lost the guest in the middle of a step, and this one has not come to it yet."""
+    """Whether an earlier try lost the guest during a step that this try has not reached yet."""
     told = (key for key in checkpoint.told if key.startswith(IN_GUEST))
     return deploy.was_prepared(checkpoint) and any(not checkpoint.is_done(key.partition(":")[0]) for key in told)
 
@@ -153,7 +155,7 @@ async def _look(ctx: RunContext, within_s: float) -> bool:
 
 
 async def _lock(ctx: RunContext, within_s: float) -> bool:
-    """A cancelled run is not run again: its key goes out of the guest. False where it stays there."""
+    """Remove the job's key from the guest, as the job is never run again. False if the key stays."""
     if ctx.door_key is None:
         return True
     if ctx.door is None or not ctx.checkpoint.is_done(deploy.PREPARE):
@@ -168,7 +170,7 @@ async def _lock(ctx: RunContext, within_s: float) -> bool:
 
 
 async def _stop_step(ctx: RunContext, active: str) -> Message | None:
-    """Why the step may still be under way; None where it is not."""
+    """Stop the step; return why it may still run, None if it does not."""
     try:
         async with asyncio.timeout(STOP_WITHIN_S):
             if active == downloads.STEP:
@@ -186,7 +188,7 @@ async def _stop_step(ctx: RunContext, active: str) -> Message | None:
 
 
 async def _clear(ctx: RunContext, until: float) -> None:
-    """A cancelled run is not taken up again: supervisor, helpers and output have no more use in the guest."""
+    """Remove supervisor, helpers and output from the guest, as the job is never run again."""
     if ctx.door is None or not deploy.was_prepared(ctx.checkpoint):
         return
     try:
@@ -210,7 +212,7 @@ async def _remains(ctx: RunContext) -> bool:
 
 
 async def _lift_lock(ctx: RunContext) -> None:
-    """PVE leaves it behind a create that was killed, and then refuses the delete; only root on the node can lift it."""
+    """Lift the lock of a killed create, with which PVE refuses the delete. Only root on the node can lift it."""
     guest = ctx.guest
     try:
         if await unlock(ctx.rt, ctx.client, ctx.endpoint_id, guest.node, guest.vmid):
@@ -221,14 +223,14 @@ async def _lift_lock(ctx: RunContext) -> None:
     ctx.tell(CreationCode.LOCK_STAYS, EventType.WARNING, vmid=guest.vmid, node=guest.node)
 
 
-# With a PVE that hangs, a pass takes longer than the schedule's next turn, and each holds a thread.
+# If PVE hangs, a pass outlasts the schedule's interval, and each pass holds a thread.
 TRIED_AT_ONCE: Final = 50
 TRY_WITHIN_S: Final = 20.0
 CLAIM_S: Final = 30.0
 
 
 async def settle_due(rt: Runtime) -> int:
-    """Try to end what is owed. How many runs owe nothing any more; none of those that another pass tries just now."""
+    """Retry what cancels could not end; return how many jobs are settled. Skips jobs that another pass tries now."""
     try:
         async with rt.db.transaction() as tx:
             owing = await tx.tickets.claim_owing(TRIED_AT_ONCE, CLAIM_S)
@@ -250,7 +252,7 @@ async def _settle(rt: Runtime, creation: Job) -> bool:
     except (DashboardError, TimeoutError) as error:
         log.info("cancelled creation not settled yet", job_id=str(creation.id), why=str(error))
     except Exception:
-        # One run hinders no other, whatever it brings.
+        # One job must not stop the others.
         log.exception("cancelled creation not settled", job_id=str(creation.id))
     return False
 
@@ -264,11 +266,11 @@ async def _try(rt: Runtime, creation: Job) -> bool:
 
 
 async def _end(rt: Runtime, creation: Job) -> Message | None:
-    """What to tell when all is over; None where it is not."""
+    """Try to stop what the job left running; return the message for its last event, None if something still runs."""
     owner = new_owner()
-    # Never started: what a try has to say is for nobody.
+    # Never started, so that events of a try are not stored.
     recorder = Recorder(rt, creation.id, owner, Checkpoint.from_json(creation.checkpoint), rt.timing.lease_s)
-    recorder.checkpoint.facts[finalize.LOCKING] = True  # an answer that was lost: refused by now, it is out
+    recorder.checkpoint.facts[finalize.LOCKING] = True  # the answer may be lost: a refused key counts as removed
     recorder.step, recorder.percent = creation.step, creation.percent
     ctx = await open_context(rt, creation, recorder)
     try:
@@ -289,7 +291,7 @@ async def _end_in_guest(ctx: RunContext) -> Message | None:
     if place.guest.running and (await stop(ctx)).owes:
         return None
     if not place.guest.running and ctx.door_key is not None:
-        return None  # the key can be taken out of a guest that runs
+        return None  # the key can only be removed from a running guest
     return Message.of(CreationCode.SETTLED_GUEST if in_guest else CreationCode.SETTLED_KEY)
 
 

@@ -1,4 +1,4 @@
-"""Clearing away what a failed or cancelled creation has left: a kind of job, in PVE first, then in our own memory."""
+"""Destroys what a failed or cancelled creation left: a kind of job. First in PVE, then in our database."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class DestroyLeft(msgspec.Struct, frozen=True):
 
 class Destroy(Act):
     async def locate(self, run: ActRun) -> None:
-        """The work looks for its guest by itself: one that is gone is the end that was asked for."""
+        """Do nothing: ``_destroy`` looks for the guest itself, and a missing guest is a success."""
 
     async def record(self, tx: Transaction, job: Job, end: End, run: ActRun | None, recorder: Recorder) -> None:
-        """The container is gone: its vmid is free again, and its creation is not run again."""
+        """Free the vmid of the destroyed container, and keep its creation from being retried."""
         if end.state is not JobState.DONE:
             await super().record(tx, job, end, run, recorder)
             return
@@ -69,18 +69,18 @@ async def _destroy(run: ActRun, params: DestroyLeft) -> Message:
     return Message.of(CreationCode.DESTROYED, guest=str(run.guest))
 
 
-# What PVE asks for of the user's own container, it says itself: rights through a pool hold only once the guest is in it.
+# No `needs`: PVE itself checks the privileges. Those from a pool apply only once the guest is in the pool.
 DESTROY: Final = Destroy(DESTROY_KIND, begins=CreationCode.DESTROYING, needs=(), params=DestroyLeft, work=_destroy)
 register(DESTROY)
 
 
 async def destroy(rt: Runtime, session: Session, creation: Job, container: Container) -> UUID:
-    """Have a worker destroy what the creation has left, as the session's user; the job's id. A refusal is audited.
+    """Queue a job that destroys what the creation left, as the session's user; return its id. A refusal is audited.
 
-    Another's job needs VM.Allocate on its container, also where PVE has that one no more: what follows ends the job for its user.
+    Another user's job needs VM.Allocate on its container, even if PVE no longer has it: its user can then not retry it.
 
-    Raises ``ConflictError`` (the job runs again, the vmid is another container by now), ``BusyGuestError``, ``PrivilegeError``,
-    what PVE says.
+    Raises ``ConflictError`` (the job runs again, the vmid belongs to another container now), ``BusyGuestError``,
+    ``PrivilegeError``, and PVE's errors.
     """
     await require_left(rt, session, creation, container)
     guest = Guest(container.vmid, container.node, name=container.hostname)
@@ -88,7 +88,7 @@ async def destroy(rt: Runtime, session: Session, creation: Job, container: Conta
 
 
 async def require_left(rt: Runtime, session: Session, creation: Job, container: Container) -> None:
-    """Raise what ``destroy`` does, but for ``BusyGuestError``, before anything is changed."""
+    """Raise as ``destroy``, except ``BusyGuestError``. Changes nothing."""
     if container.deleted_at is not None:
         raise ConflictError(Message.of(FailureCode.GONE_ALREADY, vmid=container.vmid, hostname=container.hostname))
     if JobState(creation.state) not in LEFT_BEHIND:
@@ -105,6 +105,6 @@ async def require_left(rt: Runtime, session: Session, creation: Job, container: 
 
 
 async def write_off(tx: Transaction, creation: Job, container: Container) -> None:
-    """The job is not run again, and holds no vmid. Raises ``ConflictError`` where it runs again already."""
+    """Keep the job from being retried, and free its vmid. Raises ``ConflictError`` if it runs again already."""
     await tx.jobs.give_up(creation.id)
     await tx.containers.mark_deleted(container.id)

@@ -1,8 +1,8 @@
-"""Deletes what a failed or cancelled creation has left in PVE, and nothing else: a part of a job.
+"""Deletes what a failed or cancelled creation left in PVE, and nothing else: a part of a job.
 
-Also disks that a killed create has made and no configuration names. A vmid is no proof: an earlier guest may have left disks,
-and clusters that share a storage use the same vmids. So a disk is the run's only if it was made while the run's own create task
-ran. All others are left for people to decide.
+Also deletes disks of a killed create that no configuration names. A vmid does not prove who owns a disk: an earlier
+guest may have left it, and clusters that share a storage use the same vmids. So a disk belongs to the job only if it
+was made while the job's own create task ran. All others stay, for users to decide.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ DELETE_DEADLINE_S: Final = 300.0
 
 
 async def unreferenced(client: ProxmoxClient, creation: Job, node: str, vmid: int) -> tuple[Content, ...]:
-    """``GET .../storage/{storage}/content``: the disks of this vmid, of which a bare configuration knows nothing."""
+    """The disks of this vmid, if its configuration is bare and names none. ``GET .../storage/{storage}/content``."""
     if not (await client.lxc.config(node, vmid)).is_bare:
         return ()
     found: list[Content] = []
@@ -53,16 +53,16 @@ async def unreferenced(client: ProxmoxClient, creation: Job, node: str, vmid: in
 
 
 async def remove(client: ProxmoxClient, claim: Claim, node: str, found: tuple[Content, ...]) -> tuple[str, ...]:
-    """Delete what the run made, while its configuration still holds the vmid; the volumes that stay.
+    """Delete the job's own disks while its configuration still holds the vmid; return the volumes that stay.
 
-    Those stay that are not proven to be the run's, and those that the user may not delete.
+    A volume stays if it is not proven to be the job's, or if the user may not delete it.
     """
     if not found:
         return ()
     making = await ownership.own_makings(client, claim, node)
     stays: list[str] = []
     for volume in found:
-        made_here = any(0 < task.starttime <= volume.ctime <= task.endtime for task in making)  # 0: not told
+        made_here = any(0 < task.starttime <= volume.ctime <= task.endtime for task in making)  # 0: unknown
         if not (made_here and await _is_deleted(client, node, volume.volid)):
             stays.append(volume.volid)
     return tuple(stays)
@@ -86,11 +86,11 @@ CLEAR: Final = "create.clear"
 REPLACES: Final = "replaces"  # a checkpoint's fact: the creation whose container is destroyed first
 STAYS: Final = "stays"  # a checkpoint's fact: the volumes that stay
 TASK_DEADLINE_S: Final = 300.0
-STOP_WITHIN_S: Final = 120.0  # HA takes its time
+STOP_WITHIN_S: Final = 120.0  # HA stops a guest with a delay
 
 
 async def clear_replaced(run: Run) -> None:
-    """Destroy what the creation left that the run's own replaces. Raises as ``delete``."""
+    """Destroy what the replaced creation left. Raises as ``delete``."""
     async with run.rt.db.transaction() as tx:
         creation = await tx.jobs.get(UUID(run.checkpoint.facts[REPLACES]))
         container = await tx.containers.get(creation.own_container_id)
@@ -101,9 +101,9 @@ async def clear_replaced(run: Run) -> None:
 
 
 async def find(client: ProxmoxClient, creation: Job, container: Container) -> Place | None:
-    """Where the container that the creation has left is now; None where PVE has it no more.
+    """Where the creation's container is now; None if PVE no longer has it.
 
-    Raises ``ConflictError`` where the vmid is another container by now or is not to be found, what PVE says.
+    Raises ``ConflictError`` if the vmid belongs to another container now or no node shows it, and PVE's errors.
     """
     place = await ownership.locate(client, container.node, container.vmid)
     if place is not None:
@@ -112,14 +112,15 @@ async def find(client: ProxmoxClient, creation: Job, container: Container) -> Pl
 
 
 async def delete(run: Run, creation: Job, container: Container) -> tuple[str, ...] | None:
-    """``POST .../status/stop``, ``DELETE /nodes/{node}/lxc/{vmid}``, as the user of ``run``. None where PVE has it no more, else
-    the volumes that stay. Of a create that was killed they stand in no configuration, and nothing tells them from those of
-    another guest that had the vmid, here or in a cluster that shares the storage: people decide.
+    """Destroy the container as the user of ``run``; return the volumes that stay. None if PVE no longer has it.
 
-    Raises ``ConflictError`` as ``find``, what PVE and the door say.
+    ``POST .../status/stop``, ``DELETE /nodes/{node}/lxc/{vmid}``. No configuration names the volumes that stay. They
+    may belong to another guest that had the vmid, here or in a cluster that shares the storage.
+
+    Raises ``ConflictError`` as ``find``, and errors of PVE and the door.
     """
     facts = run.checkpoint.facts
-    if DELETE in run.checkpoint.intent:  # an earlier worker may have sent it: its guest may be half gone
+    if DELETE in run.checkpoint.intent:  # an earlier worker may have sent it: the guest may be half deleted
         place = await ownership.locate(run.client, container.node, container.vmid)
         if place is None and DELETE not in run.checkpoint.upid:
             return tuple(facts.get(STAYS, ()))
@@ -135,11 +136,11 @@ async def delete(run: Run, creation: Job, container: Container) -> tuple[str, ..
 
 
 async def _prepare(run: Run, creation: Job, container: Container, place: Place) -> tuple[str, ...]:
-    """Lift the lock of a killed create, stop the guest, delete the disks that no configuration names. Those that stay."""
+    """Lift a killed create's lock, stop the guest, delete unreferenced disks; return the volumes that stay."""
     claim, node = _claim(creation, container), place.node
     found = await unreferenced(run.client, creation, node, container.vmid)
     if place.guest.lock == CREATE_LOCK:
-        # All that a killed create left is this lock, which blocks the delete. Only the node's root can lift it.
+        # A killed create leaves this lock, which blocks the delete. Only the node's root can lift it.
         await _unlock(run, claim, node)
     if place.guest.running:
         await _stop(run, claim.vmid, node)

@@ -1,4 +1,4 @@
-"""Where a run's container is in PVE, and whether it is the run's: a guest migrates, and a vmid is given out again."""
+"""Finds a job's container in PVE, and checks that it is the job's: guests migrate, and PVE reuses vmids."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 CREATE_LOCK: Final = "create"
-ANSWER_WITHIN_S: Final = 4.0  # the error stands without it, too
+ANSWER_WITHIN_S: Final = 4.0  # the error is useful without the answer
 _MAKING: Final = frozenset({"vzcreate", "vzrestore"})
 _DESTROY: Final = "vzdestroy"
 _TASKS_LOOKED_AT: Final = 100
@@ -44,7 +44,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a run knows of the container that it asked for. ``userid``: whose its tasks are."""
+    """What a job knows about the container that it requested. ``userid``: the owner of the job's tasks in PVE."""
 
     job_id: UUID
     userid: str
@@ -53,10 +53,10 @@ class Claim:
 
 
 async def locate(client: ProxmoxClient, node: str, vmid: int) -> Place | None:
-    """The container with ``vmid``, on whichever node; None where PVE has none. ``node``: where it was last.
+    """The container with ``vmid`` on any node; None if PVE has none. ``node``: the last known node.
 
-    ``GET /cluster/nextid?vmid=``, ``/nodes/{node}/lxc``, ``/cluster/resources``. Raises ``ConflictError`` where the vmid
-    is taken and no node that answers shows the user its container, and what PVE says.
+    ``GET /cluster/nextid?vmid=``, ``/nodes/{node}/lxc``, ``/cluster/resources``. Raises PVE's errors, and
+    ``ConflictError`` if the vmid is taken but no online node shows the container to the user.
     """
     if await client.cluster.has_no_guest(vmid):
         return None
@@ -76,7 +76,7 @@ async def locate(client: ProxmoxClient, node: str, vmid: int) -> Place | None:
 
 
 async def is_ours(client: ProxmoxClient, claim: Claim, node: str) -> bool:
-    """Whether the container with the claim's vmid, on ``node``, is the one that the run asked for."""
+    """Whether the container with the claim's vmid on ``node`` is the one that the job requested."""
     config = await client.lxc.config(node, claim.vmid)
     if config.is_bare:
         return await _is_left_by(client, claim, node)
@@ -84,7 +84,7 @@ async def is_ours(client: ProxmoxClient, claim: Claim, node: str) -> bool:
 
 
 async def lock_is_ours(client: ProxmoxClient, claim: Claim, node: str) -> bool:
-    """Whether the lock ``create`` on it is what a create task of the run has left that failed, and nobody works on it."""
+    """Whether a failed create task of the job left the lock ``create``, and no task runs on the container."""
     making = await _newest_making(client, claim, node)
     active = await client.tasks.list(node, vmid=claim.vmid, source="active")
     if not making or any(task.running for task in (*making, *active)):
@@ -93,18 +93,18 @@ async def lock_is_ours(client: ProxmoxClient, claim: Claim, node: str) -> bool:
 
 
 async def own_makings(client: ProxmoxClient, claim: Claim, node: str) -> list[TaskInfo]:
-    """The run's own among the last tasks that made a container with its vmid."""
+    """The job's own tasks among the last ones that made a container with its vmid."""
     return [task for task in await _newest_making(client, claim, node) if _is_of(task, claim)]
 
 
 async def _is_left_by(client: ProxmoxClient, claim: Claim, node: str) -> bool:
-    """Nothing in a bare configuration says whose it is: it is the run's if nobody made one with this vmid after it."""
+    """Whether a container with a bare configuration is the job's: its last create task must be the job's."""
     making = await _newest_making(client, claim, node)
     return bool(making) and all(_is_of(task, claim) for task in making)
 
 
 async def _newest_making(client: ProxmoxClient, claim: Claim, node: str) -> list[TaskInfo]:
-    """The last task that made a container with this vmid; several where they began in one second."""
+    """The last task that made a container with this vmid; several if they began in the same second."""
     found = await client.tasks.list(node, vmid=claim.vmid, limit=_TASKS_LOOKED_AT)
     making = [task for task in found if task.type in _MAKING and task.id == str(claim.vmid)]
     newest = max((task.starttime for task in making), default=0)
@@ -115,19 +115,19 @@ def _is_of(task: TaskInfo, claim: Claim) -> bool:
     checkpoint = claim.checkpoint
     if task.upid in checkpoint.begun.get(CREATE, ()):
         return True
-    # Where the answer to the POST was lost: the user's own task that was not there before.
+    # If the answer to the POST was lost: a task of the same user that did not exist before.
     intent = checkpoint.intent.get(CREATE)
     lost = intent is not None and CREATE not in checkpoint.upid
     return lost and task.is_of(claim.userid) and task.upid not in (intent or ())
 
 
 def may_be_made(checkpoint: Checkpoint) -> bool:
-    """Whether PVE was asked for the container, by this try or one before."""
+    """Whether this try or an earlier one requested the container from PVE."""
     return checkpoint.is_done(CREATE) or CREATE in {*checkpoint.intent, *checkpoint.runs}
 
 
 def is_retryable(creation: Job, container: Container) -> bool:
-    """Whether the job may be run again: it failed, and its container is there or was never made."""
+    """Whether the job may be retried: it failed, and its container exists or was never created."""
     if creation.state != JobState.FAILED.value:
         return False
     if container.deleted_at is None:
@@ -136,9 +136,9 @@ def is_retryable(creation: Job, container: Container) -> bool:
 
 
 async def remains(ctx: RunContext) -> bool:
-    """Whether PVE has a container of the run. Raises what PVE says, ``ConflictError`` as ``locate``.
+    """Whether PVE has a container of the job. Raises PVE's errors, and ``ConflictError`` as ``locate``.
 
-    A container that was made counts as the run's until PVE says that its vmid is free.
+    After its create has succeeded, the container counts as the job's until PVE reports its vmid as free.
     """
     if not may_be_made(ctx.checkpoint):
         return False
@@ -149,7 +149,7 @@ async def remains(ctx: RunContext) -> bool:
 
 
 async def deleted(ctx: RunContext) -> PhaseFailedError:
-    """The error of a run whose container was deleted in PVE. Names who did it, where PVE shows the task."""
+    """The error of a job whose container was deleted in PVE. Names the user who did it, if PVE shows the task."""
     user = await _deleter(ctx)
     reason = Message.of(FailureCode.DELETED, vmid=ctx.guest.vmid)
     if user:
@@ -158,9 +158,9 @@ async def deleted(ctx: RunContext) -> PhaseFailedError:
 
 
 async def _deleter(ctx: RunContext) -> str:
-    """The user of the newest ``vzdestroy`` task since the container was made; empty where PVE shows none.
+    """The user of the newest ``vzdestroy`` task since the container was made; empty if PVE shows none.
 
-    ``GET /nodes/{node}/tasks``, which without ``Sys.Audit`` shows a user's own tasks alone.
+    ``GET /nodes/{node}/tasks``, which without ``Sys.Audit`` shows only the user's own tasks.
     """
     made = ctx.checkpoint.upid.get(CREATE)
     if made is None:
@@ -181,7 +181,7 @@ def claim_of(ctx: RunContext) -> Claim:
 
 
 async def ensure_ours(ctx: RunContext, phase: Phase, step: str) -> LxcConfig:
-    """The configuration of the run's container. Raises ``PhaseFailedError`` where its notes say that it is not the run's."""
+    """The configuration of the job's container. Raises ``PhaseFailedError`` if its notes do not name the job."""
     config = await ctx.client.lxc.config(ctx.guest.node, ctx.guest.vmid)
     if notes.is_of(config.description, ctx.job_id):
         return config

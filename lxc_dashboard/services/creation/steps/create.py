@@ -1,4 +1,4 @@
-"""0-20 %: the OS template where it is to be fetched, then the container itself."""
+"""Creating, 0-20 %: downloads the OS template if needed, then creates the container."""
 
 from __future__ import annotations
 
@@ -26,13 +26,16 @@ if TYPE_CHECKING:
 
 CHECK: Final = "create.check"
 CREATE: Final = "create.container"
-SHORT: Final = "short_of_room"  # the check found a storage that may not hold what is asked of it
-FULL: Final = "full_storage"  # that was full after the create: a retry does not make the disk whole
+SHORT: Final = "short_of_room"  # the check found a storage that may be too small
+FULL: Final = "full_storage"  # the storage that was full after the create: a retry does not repair the disk
 CREATE_DEADLINE_S: Final = 1800.0
 
 
 async def run(ctx: RunContext) -> None:
-    """``POST /nodes/{node}/lxc``. Raises ``StandstillError``, ``PreflightError``, ``PhaseFailedError``, what PVE says."""
+    """``POST /nodes/{node}/lxc``.
+
+    Raises ``StandstillError``, ``PreflightError``, ``PhaseFailedError``, and PVE's errors.
+    """
     if not ctx.checkpoint.is_done(CREATE):
         await slots.take(ctx, begun=CREATE in ctx.checkpoint.intent or downloads.OWN in ctx.checkpoint.facts)
     await ctx.once(CHECK, lambda: _check(ctx))
@@ -57,7 +60,7 @@ async def _check(ctx: RunContext) -> None:
         ctx.checkpoint.facts[SHORT] = True
     errors = [finding for finding in findings if finding.severity is FindingSeverity.ERROR]
     if any(error.field == "vmid" for error in errors):
-        if not await moving.is_taken(ctx):  # what has it is what an earlier try of this run has begun
+        if not await moving.is_taken(ctx):  # an earlier try of this job created the guest
             errors = [error for error in errors if error.field != "vmid"]
         elif ctx.spec.vmid is None:
             await moving.move(ctx, CHECK)
@@ -120,7 +123,7 @@ async def _create(ctx: RunContext) -> None:
 
 
 async def _refuse_unwritten(ctx: RunContext) -> None:
-    """Raises ``PhaseFailedError`` where its storage was short of room before, and has none left: PVE says OK to that."""
+    """Raise ``PhaseFailedError`` if a storage was short of space and is full now: PVE reports OK even then."""
     facts = ctx.checkpoint.facts
     facts[FULL] = facts.get(FULL) or await volumes.find(ctx)
     if name := facts[FULL]:
@@ -129,9 +132,9 @@ async def _refuse_unwritten(ctx: RunContext) -> None:
 
 
 async def _adopt(ctx: RunContext, error: ApiError | TaskFailedError) -> None:
-    """The container that is there all the same: an earlier try made it, or nobody saw the end of its task.
+    """Accept a container that exists despite ``error``: an earlier try created it, or the end of its task is unknown.
 
-    Raises ``error``, or ``PhaseFailedError``, where there is none, or only what a create that was killed has left.
+    Raises ``error`` or ``PhaseFailedError`` if there is none, or only the remains of a killed create.
     """
     guest = ctx.guest
     left = (
@@ -151,16 +154,16 @@ async def _adopt(ctx: RunContext, error: ApiError | TaskFailedError) -> None:
 
 
 async def _forget_password(ctx: RunContext) -> None:
-    """One that its user gave has served: the container has it, and nobody needs it of us any more."""
+    """Delete a password that the user set: the container has it now."""
     if ctx.spec.password_mode is PasswordMode.GIVEN and ctx.password is not None:
-        await ctx.recorder.flush()  # that the container is there
+        await ctx.recorder.flush()  # store first that the container exists
         async with ctx.rt.db.transaction() as tx:
             await tx.containers.set_root_password(ctx.container_id, None)
         ctx.password = None
 
 
 async def _ask(ctx: RunContext) -> TaskResult:
-    """From the first POST on, a container with this vmid may be ours; after a plain refusal it is not."""
+    """Run the create task. A container with this vmid may be ours from the first POST on, unless PVE refuses it."""
     if ctx.spec.password_mode is PasswordMode.GIVEN and ctx.password is None:
         raise PhaseFailedError(Phase.CREATING.value, Message.of(FailureCode.PASSWORD_GONE), step="create")
     facts = ctx.checkpoint.facts

@@ -1,4 +1,4 @@
-"""35-60 %: the door, the marker, supervisor and helpers, and the template's files."""
+"""Deploying, 35-60 %: installs marker, supervisor and helpers in the guest, and writes the template's files."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.templates.model import FileEntry
 
 PREPARE: Final = "deploy.prepare"
-STAMP: Final = "stamp"  # since when the guest has its marker; names the backups of files, too
-SAID_LINES: Final = 4  # of what a guest says of what it does not take
+STAMP: Final = "stamp"  # when the guest got its marker; also part of the names of file backups
+SAID_LINES: Final = 4  # of the guest's output after a failure
 SAID_CHARS: Final = 200
 READ_CHARS: Final = 4096
 _CODES: Final = {
@@ -39,7 +39,7 @@ _CODES: Final = {
 
 
 async def run(ctx: RunContext) -> None:
-    """Raises ``PhaseFailedError``, ``WrongGuestError``, what the door raises. Nothing to do without a template."""
+    """Does nothing if the job needs no door. Raises ``PhaseFailedError``, ``WrongGuestError``, the door's errors."""
     if not ctx.spec.enters_guest:
         ctx.reach(1)
         return
@@ -54,12 +54,12 @@ async def run(ctx: RunContext) -> None:
 
 
 def was_prepared(checkpoint: Checkpoint) -> bool:
-    """Whether something of ours is in the guest, be it of a try before this one, which prepares it again."""
+    """Whether this try or an earlier one has put our files into the guest. A retry prepares the guest again."""
     return checkpoint.is_done(PREPARE) or PREPARE in checkpoint.runs
 
 
 def door_of(ctx: RunContext, phase: str, *, marked: bool = True) -> Door:
-    """Not ``marked``: before the guest has its marker. Raises ``PhaseFailedError`` where there is no way in."""
+    """The door into the guest; not ``marked``: without a marker check. Raises ``PhaseFailedError`` without a way in."""
     door = ctx.door if marked else ctx.unmarked_door
     if isinstance(ctx.way, NoWay) or door is None:
         way = ctx.way.reason if isinstance(ctx.way, NoWay) else Message.of(FailureCode.NO_WAY)
@@ -68,7 +68,7 @@ def door_of(ctx: RunContext, phase: str, *, marked: bool = True) -> Door:
 
 
 async def _prepare(ctx: RunContext, door: Door) -> None:
-    """The marker goes only into the very container that this run has made."""
+    """Install marker and helpers, but only in the container that this job created."""
     await ensure_ours(ctx, Phase.DEPLOYING, "prepare")
     try:
         await _install(ctx, door)
@@ -79,9 +79,10 @@ async def _prepare(ctx: RunContext, door: Door) -> None:
 
 
 async def _install(ctx: RunContext, door: Door) -> None:
-    """A marker that is there before ours came with the OS template, if PVE calls the guest ours after it was read.
+    """Install the supervisor with our marker. Clear a marker that came with the OS template.
 
-    Raises ``WrongGuestError`` where ours was there before, or the guest is another one by now.
+    A foreign marker came with the OS template if PVE reports the guest as ours after the marker was read.
+    Raises ``WrongGuestError`` if our marker was there before, or if the guest is another one now.
     """
     supervisor = Supervisor(door)
     try:
@@ -106,7 +107,7 @@ async def _place(ctx: RunContext, door: Door, entry: FileEntry) -> None:
 
 
 async def place_entry(ctx: RunContext, door: Door, entry: FileEntry) -> Placement:
-    """Raises ``PhaseFailedError`` with what the guest says of a file that cannot be written."""
+    """Write one file. Raises ``PhaseFailedError`` with the guest's output if that fails."""
     file = GuestFile(
         directory=entry.target_dir,
         name=entry.name,
@@ -123,7 +124,7 @@ async def place_entry(ctx: RunContext, door: Door, entry: FileEntry) -> Placemen
 
 
 def unwritable(phase: str, entry: FileEntry, error: CommandFailedError) -> PhaseFailedError:
-    """Names the file, its target and, cut short, what the guest said of it."""
+    """The error for a file: its name, its target and the guest's output, cut short."""
     output, likely = _words(error)
     name, target = entry.name, entry.target
     if likely is None:
@@ -136,7 +137,7 @@ def unwritable(phase: str, entry: FileEntry, error: CommandFailedError) -> Phase
 
 
 def unprepared(phase: str, error: CommandFailedError) -> PhaseFailedError:
-    """Names what the guest said, cut short, of the helpers and the marker."""
+    """The error for helpers and marker: the guest's output, cut short."""
     output, likely = _words(error)
     if likely is None:
         folders = [GUEST_FOLDER, STATE_FOLDER]
@@ -147,7 +148,7 @@ def unprepared(phase: str, error: CommandFailedError) -> PhaseFailedError:
 
 
 def _words(error: CommandFailedError) -> tuple[Message | str, Cause | None]:
-    """What a guest said, cut and cleaned, and the likely cause, None where none is known."""
+    """The guest's output, cut and cleaned, and its likely cause; None if the cause is unknown."""
     lines = [
         plain(shown(line, SAID_CHARS)).strip() for line in error.output_tail[:READ_CHARS].splitlines()[:SAID_LINES]
     ]

@@ -1,4 +1,4 @@
-"""What a guest offers: listening ports and units, and the credentials that its scripts have kept."""
+"""Parses what a guest offers: listening ports, units, and the credentials that its scripts saved."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ exit 0
 """
 _LISTENING: Final = "0A"
 _PROCESS: Final = re.compile(r'users:\(\("([^"]+)"')
-# The guest is somebody else's: what it says is kept within these, and left out where it does not read as it should.
+# The guest is not trusted: these limits bound its output, and unexpected lines are skipped.
 MAX_PORTS: Final = 500
 MAX_UNITS: Final = 500
 MAX_CREDENTIALS: Final = 100
@@ -40,7 +40,7 @@ Service = dict[str, Any]
 def parse(text: str) -> list[Service]:
     """``{"kind": "port", "port", "address", "process", "public"}`` and ``{"kind": "unit", "name", "description"}``.
 
-    ``public`` says that it is bound to more than loopback.
+    ``public``: the port is bound to more than loopback.
     """
     sections = _sections(text)
     names = _process_names(sections.get("ss", []))
@@ -61,7 +61,7 @@ def parse(text: str) -> list[Service]:
 
 
 def parse_credentials(text: str) -> dict[str, dict[str, str]]:
-    """``{service: {key: value}}`` from the files that ``save_credential`` writes, by names that it takes."""
+    """``{service: {key: value}}`` from files of ``save_credential``. Skips names that it would not accept."""
     found: dict[str, dict[str, str]] = {}
     for service, lines in _sections(text).items():
         pairs = [(key, value) for key, _, value in (line.partition("=") for line in lines) if _KEY.fullmatch(key)]

@@ -1,4 +1,4 @@
-"""90-100 %: what the guest offers, its credentials, PVE's notes and tags; our litter goes."""
+"""Finalizing, 90-100 %: discovers services and credentials, writes notes and tags, removes our files from the guest."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ done
 
 
 async def run(ctx: RunContext) -> None:
-    """``PUT .../config`` for notes and tags. Raises what PVE and the door raise."""
+    """``PUT .../config`` for notes and tags. Raises errors of PVE and the door."""
     if ctx.spec.enters_guest and start.is_dynamic(ctx.spec) and not ctx.checkpoint.facts.get("address"):
         await ctx.once(ADDRESS, lambda: _look_for_address(ctx))
     if ctx.spec.enters_guest:
@@ -44,7 +44,7 @@ async def run(ctx: RunContext) -> None:
     await ctx.once(NOTES, lambda: labels.write(ctx))
     ctx.reach(0.7)
     if ctx.spec.enters_guest:
-        await ctx.recorder.flush()  # what was done must be known before the guest forgets it
+        await ctx.recorder.flush()  # store what is done before the guest's own record is removed
         await ctx.once(CLEAR, lambda: _clear(ctx))
     door, key = ctx.door, ctx.door_key
     if key is not None and door is not None:
@@ -52,7 +52,7 @@ async def run(ctx: RunContext) -> None:
 
 
 async def _look_for_address(ctx: RunContext) -> None:
-    """Once more: it may have come while the scripts ran."""
+    """Look once more: the guest may have got its address while the scripts ran."""
     interfaces = await asking.interfaces_of(ctx)
     if interfaces is None:
         return
@@ -85,7 +85,7 @@ async def _discover(ctx: RunContext) -> None:
 
 
 async def _told(ctx: RunContext, door: Door, script: str, failure: CreationCode) -> str:
-    """What the script prints in the guest; nothing, and a warning, where the guest answers in a way that is of no use."""
+    """The script's output in the guest. Empty, with a warning, if the guest's answer is unusable."""
     try:
         return (await door.run(["/bin/sh", "-c", script])).text
     except GuestError as error:
@@ -101,12 +101,12 @@ async def _clear(ctx: RunContext) -> None:
 
 
 def was_tried(ctx: RunContext) -> bool:
-    """Whether the key may be out of the guest already, the answer lost."""
+    """Whether an earlier try may have removed the key and lost the answer."""
     return bool(ctx.checkpoint.facts.get(LOCKING))
 
 
 async def lock(ctx: RunContext, door: Door, key: KeyPair) -> None:
-    """Take the creation's key out of the guest. Done too where it is refused by now: an earlier try took it out."""
+    """Remove the creation's key from the guest. After an earlier try, a refused key counts as removed."""
     tried = was_tried(ctx)
     if not tried:
         ctx.checkpoint.facts[LOCKING] = True

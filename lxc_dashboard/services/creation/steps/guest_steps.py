@@ -1,4 +1,4 @@
-"""A step in the guest as a part of a run: its output told line by line, its offset kept, its end judged."""
+"""Runs a step in the guest: logs its output line by line, keeps the offset, and explains a failure."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _UNFIT: Final = re.compile(r"[^A-Za-z0-9._+-]")
 
 @dataclass(frozen=True, slots=True)
 class GuestStep:
-    """``key`` names it in the checkpoint, ``title`` to people; ``place`` is where its output belongs in the log.
+    """``key``: its name in the checkpoint. ``title``: its name for users. ``place``: where its output is in the log.
 
-    ``manager`` is that of the packages which it installs, None for a script.
+    ``manager``: of the packages that it installs; None for a script.
     """
 
     key: str
@@ -41,13 +41,13 @@ class GuestStep:
 
 
 def fit_name(text: str) -> str:
-    """``text`` as a name that a guest's file system and shell can bear."""
+    """``text`` as a name that is safe in the guest's file system and shell."""
     name = _UNFIT.sub("_", text)[:100]
     return name if name[:1].isalnum() else f"s{name}"
 
 
 class LineReader:
-    """Parts output into lines. ``offset`` counts the bytes of the lines given out: what is held back comes again."""
+    """Splits output into lines. ``offset`` counts the bytes of returned lines only, so that the rest is read again."""
 
     def __init__(self, offset: int) -> None:
         self.offset = offset
@@ -65,7 +65,7 @@ class LineReader:
         return lines
 
     def close(self) -> list[str]:
-        """The last line, where it has no newline."""
+        """The last line, if it has no newline."""
         rest, self._rest = self._rest, b""
         self.offset += len(rest)
         return [_decoded(rest)] if rest else []
@@ -76,15 +76,15 @@ def _decoded(line: bytes) -> str:
 
 
 def _boundary(data: bytes, limit: int) -> int:
-    """A place to cut at most ``limit`` bytes in, not within a character of UTF-8."""
+    """The last place up to ``limit`` where a cut does not split a UTF-8 character."""
     for cut in range(limit, max(limit - 4, 0), -1):
-        if data[cut] & 0xC0 != 0x80:  # noqa: PLR2004 - the mark of a continuation byte
+        if data[cut] & 0xC0 != 0x80:  # noqa: PLR2004 - marks a continuation byte
             return cut
     return limit
 
 
 async def run_step(ctx: RunContext, supervisor: Supervisor, step: GuestStep) -> None:
-    """Start the step, or adopt it, and tell its output to the end. Repeating it tells nothing twice.
+    """Start the step, or adopt a started one, and log its output to the end. A repetition logs no line twice.
 
     Raises ``PhaseFailedError`` with the likely cause, unless the step is optional.
     """
@@ -128,6 +128,6 @@ async def _tell(ctx: RunContext, step: GuestStep, reader: LineReader, lines: lis
     if not lines:
         return
     tail.extend(lines)
-    # Both before the next await: no batch holds the lines without the offset, or the offset without the lines.
+    # No await between the two: a stored batch has both the lines and their offset, or neither.
     ctx.checkpoint.offset[step.key] = reader.offset
     await ctx.recorder.log(lines, **step.place)

@@ -1,4 +1,4 @@
-"""PVE's notes and tags of a container that is ready, written beside what somebody has written there meanwhile."""
+"""Writes notes and tags of a finished container to PVE. Keeps what others wrote there since the create."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 
 WRITE_WITHIN_S: Final = 60.0
 AGAIN_AFTER_S: Final = (0.1, 0.5, 1.0, 2.0)
-# What PVE says while something else works on the container, a backup for one, and while its cluster writes nothing.
+# PVE's errors while another task, such as a backup, locks the container, and while the cluster is read-only.
 _BUSY: Final = re.compile(r"got timeout|CT is locked|no quorum|/etc/pve/.*Permission denied")
 _KEY: Final = "finalize.notes"
 
 
 async def write(ctx: RunContext) -> None:
-    """``PUT .../config``, again for ``WRITE_WITHIN_S`` where something else has the configuration. Raises what PVE says,
-    ``PhaseFailedError`` where the container is not the run's.
+    """``PUT .../config``, repeated for ``WRITE_WITHIN_S`` while the container is locked or others change it.
+
+    Raises PVE's errors, and ``PhaseFailedError`` if the container is not the job's.
     """
     loop = asyncio.get_running_loop()
     until, tries = loop.time() + WRITE_WITHIN_S, 0
@@ -44,7 +45,7 @@ async def write(ctx: RunContext) -> None:
 
 
 async def _may_pass(ctx: RunContext, error: ApiError, config: LxcConfig) -> bool:
-    """Whether another try may go better: something has the configuration, or somebody has changed it in between."""
+    """Whether a retry may succeed: another task locks the container, or the configuration changed in between."""
     if _BUSY.search(error.message):
         ctx.tell_once(f"{_KEY}:busy", JobCode.STEP_RETRIED, EventType.WARNING, reason=error.reason)
         await ctx.recorder.flush()
@@ -77,7 +78,7 @@ async def _set(ctx: RunContext, values: dict[str, str | None]) -> None:
 
 
 def _tags(ctx: RunContext, config: LxcConfig) -> str:
-    """Those of a container in a pool, which its create could not set, beside those that it has got since."""
+    """The current tags plus the spec's missing ones; empty if none is missing. Only a create in a pool misses tags."""
     held = {tag.lower() for tag in config.tags}
     missing = [tag for tag in ctx.spec.tags if tag.lower() not in held] if ctx.spec.pool else []
     return ";".join([*config.tags, *missing]) if missing else ""

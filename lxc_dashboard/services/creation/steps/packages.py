@@ -1,7 +1,7 @@
-"""Packages of a run, batched by manager, and the command lines of each manager in the guest: plain ``sh``; the packages are ``$@``.
+"""Packages of a job, batched by manager, and the install script of each manager: plain ``sh``, the packages are ``$@``.
 
-Each command installs only what is missing or has another version than the pinned one, waits for the holder of the manager's
-lock, and leaves its output to ``explain``.
+Each script installs only packages that are missing or differ from their pinned version. It waits for the manager's
+lock. ``explain`` reads its output.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ if [ "$#" -eq 0 ]; then
 fi
 log_info "Installing $# of $wanted packages: $*"
 """
-# A pin may ask for an older version than the one that is there; of what release a package is, only apt knows. Without a
-# terminal of its own dpkg stays in the step's session, and ends with it.
+# A pin may require an older version than the installed one. Only apt knows the release of a package.
+# Without a terminal of its own, dpkg stays in the step's session and ends with it.
 _APT: Final = (
     """
 has() {
@@ -55,14 +55,14 @@ apt-get -y -o DPkg::Lock::Timeout={LOCK_WAIT_S} -o Acquire::Retries=3 -o Dpkg::U
     -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install -- "$@"
 """
 )
-# apk reads the version of `name=1.2-r0` here as it does in `add`.
+# `apk info` reads a version, as in `name=1.2-r0`, like `apk add`.
 _APK: Final = (
     'has() { apk info -e "$1" >/dev/null 2>&1; }\n'
     + _KEEP_MISSING
     + f'apk add --update-cache --wait {LOCK_WAIT_S} "$@"\n'
 )
-# dnf waits for its lock by itself. What rpm does not know by this name (a group, a path) is dnf's to judge. No `--` before the
-# packages: dnf5 knows none before 5.4.3, and no list holds an option.
+# dnf waits for its lock by itself, and decides about names that rpm does not know (a group, a path). No `--` before the
+# packages: dnf5 accepts it only since 5.4.3, and no list contains an option.
 _DNF: Final = (
     'has() { rpm -q --quiet -- "$1" >/dev/null 2>&1; }\n' + _KEEP_MISSING + 'dnf -y --setopt=retries=3 install "$@"\n'
 )
@@ -71,14 +71,14 @@ _NPM: Final = (
     + _KEEP_MISSING
     + 'npm install --global --no-fund --no-audit --no-progress -- "$@"\n'
 )
-# pip itself leaves alone what is installed as it should be, and asks no server then.
+# pip itself skips packages that are installed as required, and then asks no server.
 _PIP: Final = """
 export PIP_BREAK_SYSTEM_PACKAGES=1 PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 export PIP_PROGRESS_BAR=off
 log_info "Installing what is missing of $# packages: $*"
 python3 -m pip install -- "$@"
 """
-# What must be there, and how to ask for it.
+# By manager: the required tool, the command that checks for it, the script.
 _TOOLS: Final = {
     PackageManager.APT: ("apt-get", "command -v apt-get", _APT),
     PackageManager.APK: ("apk", "command -v apk", _APK),
@@ -89,7 +89,7 @@ _TOOLS: Final = {
 
 
 def install_script(manager: PackageManager, specs: Sequence[str]) -> bytes:
-    """All of ``specs`` at once. ``KeyError`` for custom ones, which bring their own commands."""
+    """One script for all ``specs``. Raises ``KeyError`` for custom packages, which bring their own commands."""
     tool, asked, body = _TOOLS[manager]
     return (
         "#!/bin/sh\nset -eu\n"
@@ -99,7 +99,7 @@ def install_script(manager: PackageManager, specs: Sequence[str]) -> bytes:
 
 
 def custom_script(name: str, check: str, install: str) -> bytes:
-    """A package with commands of its own: installed where the check fails, and checked afterwards."""
+    """The script of a custom package: installs it if its check fails, then checks again."""
     shown = shlex.quote(name)
     return (
         "set -u\n"
@@ -113,7 +113,7 @@ def custom_script(name: str, check: str, install: str) -> bytes:
 
 
 BATCH_TIMEOUT_S: Final = 3600
-# The system's own first: they bring npm, pip and what custom ones need.
+# System packages first: they bring npm, pip and what custom packages need.
 ORDER: Final = (
     PackageManager.APT,
     PackageManager.APK,
@@ -137,7 +137,7 @@ class Batch:
 
 
 def batches(spec: ContainerSpec, content: TemplateContent | None) -> list[Batch]:
-    """What is to be installed, in order: the template's packages but those taken out, and the added ones."""
+    """The batches in order: the template's packages without those that the user removed, then the added ones."""
     chosen: dict[PackageManager, dict[str, PackageEntry | None]] = {manager: {} for manager in ORDER}
     off = set(spec.packages_off)
     for bucket in content.buckets if content else ():

@@ -1,4 +1,4 @@
-"""The pause before the first start, for what its user adds in PVE meanwhile; only they end it."""
+"""The pause before the first start, in which the user may change the container in PVE. Only the user ends it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAUSE: Final = "pause.before_start"
 
 
 async def run(ctx: RunContext) -> None:
-    """Nothing where no pause was asked for, or it is over. Raises ``StandstillError``."""
+    """Raise ``StandstillError``, unless the user requested no pause or has ended it."""
     checkpoint = ctx.checkpoint
     if not ctx.spec.pause_after_create or checkpoint.is_done(PAUSE):
         return

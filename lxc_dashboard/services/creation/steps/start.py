@@ -1,4 +1,4 @@
-"""20-35 %: start, wait until init is up and not merely `running`, find the address."""
+"""Starting, 20-35 %: starts the container, waits until its init is up, and finds its address."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ START_DEADLINE_S: Final = 300.0
 BUSY_FOR_S: Final = 180.0
 BUSY_LOOK_S: Final = (0.5, 1.0, 2.0, 5.0)
 INIT_WAIT_S: Final = 90.0
-INIT_LOOK_S: Final = 3  # an entry that looks no longer than this: where the run is cancelled, it soon ends by itself
+INIT_LOOK_S: Final = 3  # of one entry, so that it soon ends by itself after a cancel
 ADDRESS_WAIT_S: Final = 30.0
 ENTRY_ADDRESS_WAIT_S: Final = 90.0
 TELL_WAIT_AFTER_S: Final = 1.0
 ADDRESS_POLL_S: Final = (0.1, 0.2, 0.5, 1.0)
 
-# What PVE says, of the POST or as the end of the task, while something else works on the container: a backup for one.
+# PVE's errors, from the POST or the task, while another task such as a backup locks the container.
 _BUSY: Final = re.compile(r"CT is locked|got (?:lock request )?timeout")
-# systemd says itself when it is up, and is called init, or as what starts it, before it names itself. OpenRC, as in Alpine, is
-# up when its runlevel `default` has been started: the network belongs to one before it. Another init counts as up when the
-# guest can be entered.
+# systemd itself reports when it is up. Before it sets its name, its process has the name init or that of LXC.
+# OpenRC (Alpine) is up when its runlevel `default` has started; the network belongs to an earlier one.
+# Any other init counts as up when the guest can be entered.
 _WAIT_FOR_INIT: Final = """
 left=$1
 while [ "$left" -gt 0 ]; do
@@ -77,7 +77,7 @@ exit 1
 
 
 async def run(ctx: RunContext) -> None:
-    """``POST .../status/start``, ``GET .../interfaces``. Raises ``PhaseFailedError`` and what PVE says."""
+    """``POST .../status/start``, ``GET .../interfaces``. Raises ``PhaseFailedError`` and PVE's errors."""
     await ctx.once(START, lambda: _start(ctx))
     ctx.reach(0.5)
     entrance, door = ctx.entrance, ctx.unmarked_door
@@ -121,7 +121,10 @@ async def _start(ctx: RunContext) -> None:
 
 
 async def _ask(ctx: RunContext) -> TaskResult | None:
-    """The task that has started it, None where it runs all the same; again for ``BUSY_FOR_S`` where something else has it."""
+    """Run the start task, again for ``BUSY_FOR_S`` while another task locks the container.
+
+    None if the task failed but the container runs.
+    """
     loop = asyncio.get_running_loop()
     until, tries = loop.time() + BUSY_FOR_S, 0
     while True:
@@ -142,7 +145,7 @@ async def _ask(ctx: RunContext) -> TaskResult | None:
 
 
 async def _wait_for_lock(ctx: RunContext, tries: int, until: float) -> None:
-    """A moment, and until PVE shows no lock on the container: each start that is refused is a failed task in PVE's log."""
+    """Wait until PVE shows no lock, or the time ``until``. Each refused start leaves a failed task in PVE's log."""
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(BUSY_LOOK_S[min(tries, len(BUSY_LOOK_S) - 1)])
@@ -162,7 +165,7 @@ async def _enter(ctx: RunContext, entrance: Entrance, door: Door) -> None:
     entered = entered_by(entrance.way)
     for entry in ctx.checkpoint.facts.get("plan", ()):
         if entry["key"] == INIT:
-            entry.update(entered.to_json())  # the way may be another one than when the job began
+            entry.update(entered.to_json())  # the way may have changed since the job began
     ctx.tell_once(INIT, CreationCode(entered.code), **entered.params)
     if ctx.by_ssh:
         await contact.meet(ctx, entrance, door)
@@ -223,7 +226,7 @@ def tell_no_address(ctx: RunContext, *, after_s: float | None = None) -> None:
 
 
 def _address_wait_s(ctx: RunContext) -> float:
-    """By SSH nothing goes on without it, and its init may be at its start still."""
+    """Longer for SSH: it needs the address, and the guest's init may have just begun."""
     return ENTRY_ADDRESS_WAIT_S if ctx.by_ssh else ADDRESS_WAIT_S
 
 
@@ -235,7 +238,7 @@ def _needs_address(ctx: RunContext) -> bool:
 
 
 async def _wait_for_address(ctx: RunContext, wait_s: float) -> str | None:
-    """Empty where it has none in time, None where nobody can be asked."""
+    """The guest's address. Empty if it has none in time, None if neither PVE nor the guest can be asked."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
     tries = 0
@@ -260,7 +263,7 @@ async def _wait_for_address(ctx: RunContext, wait_s: float) -> str | None:
 
 
 def best_address(spec: ContainerSpec, interfaces: list[Interface]) -> tuple[str, bool]:
-    """The address by which others reach the guest, "" for none, and whether no better one is to be expected."""
+    """The address by which others reach the guest, "" for none, and whether no better one is expected."""
     found = global_addresses(interfaces)
     ipv4 = next((address for address in found if ":" not in address), "")
     is_final = bool(ipv4 or (found and spec.ipv4.mode is IpMode.NONE))
@@ -273,9 +276,9 @@ def _ways(spec: ContainerSpec) -> str:
 
 
 def global_addresses(interfaces: list[Interface]) -> list[str]:
-    """Addresses by which others reach the guest, without prefix length, IPv4 first, those of its own interface before others.
+    """Addresses by which others reach the guest, without prefix length: IPv4 first, then by interface.
 
-    A guest may have more than it was made with: bridges and tunnels of its own.
+    The interface of the creation comes first. A guest may add others, such as bridges and tunnels.
     """
     values: list[str] = []
     for interface in sorted(interfaces, key=lambda interface: interface.name != NETWORK_DEVICE):

@@ -1,4 +1,4 @@
-"""60-90 %: packages, scripts in their order, and the files that waited for a directory."""
+"""Syncing, 60-90 %: installs packages, runs scripts, and writes files whose directory or owner was missing before."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CODES: Final = {
 
 
 async def run(ctx: RunContext) -> None:
-    """Raises ``PhaseFailedError`` naming the step, what the door raises. Nothing to do without a template."""
+    """Does nothing if the job needs no door. Raises ``PhaseFailedError`` naming the step, and the door's errors."""
     if not ctx.spec.enters_guest:
         ctx.reach(1)
         return
@@ -47,7 +47,7 @@ async def run(ctx: RunContext) -> None:
 
 
 def steps_of(ctx: RunContext) -> list[GuestStep]:
-    """All that runs in the guest, in order: packages by manager, then scripts."""
+    """All steps in the guest, in order: packages by manager, then scripts."""
     content = ctx.revision.content if ctx.revision else None
     steps = [
         GuestStep(batch.key, batch.title, batch.script, batch.timeout_s, {"script": batch.title}, manager=batch.manager)
@@ -62,7 +62,7 @@ def steps_of(ctx: RunContext) -> list[GuestStep]:
 
 
 def chosen_scripts(spec: ContainerSpec, content: TemplateContent | None) -> Sequence[Script]:
-    """As the user ordered them, else as the template has them. Raises ``PhaseFailedError`` for one that is not in it."""
+    """The scripts in the user's order, else in the template's. Raises ``PhaseFailedError`` for an unknown script."""
     if content is None:
         return ()
     if spec.scripts is None:

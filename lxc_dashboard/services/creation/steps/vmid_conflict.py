@@ -1,4 +1,4 @@
-"""A run whose vmid somebody else has taken, between our reservation and PVE's own create: it goes on with another one."""
+"""Moves a creation to another vmid if its vmid was taken in PVE between our reservation and the create."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ ASKED: Final = "asked_vmid"
 
 
 async def is_taken(ctx: RunContext) -> bool:
-    """Whether the vmid is, for sure, a guest that this run has not made.
+    """Whether the vmid certainly belongs to a guest that this job did not create.
 
-    A guest that may be what a create of ours has left (``facts[ASKED]``) is none. ``GET /cluster/nextid``,
+    False for a guest that our own create may have left (``facts[ASKED]``). ``GET /cluster/nextid``,
     ``/cluster/resources``, ``.../config``.
     """
     vmid = ctx.guest.vmid
@@ -44,11 +44,10 @@ async def is_taken(ctx: RunContext) -> bool:
 
 
 async def move(ctx: RunContext, step: str) -> NoReturn:
-    """On to the next free vmid, from ``step`` on; the container that is in the way is left alone.
+    """Move the job to the next free vmid and repeat ``step``. Does not touch the guest with the old vmid.
 
-    What is forgotten of ``step`` is stored first, the new vmid after it: a worker that dies in between leaves a run that
-    asks for the old vmid again, is refused again, and moves. Raises ``BeginAgainError``, or ``PhaseFailedError`` where the
-    vmid was chosen by hand.
+    Stores the repetition of ``step`` first, then the new vmid. If the worker dies in between, the next one requests the
+    old vmid, is refused, and moves. Raises ``BeginAgainError``, or ``PhaseFailedError`` if the user chose the vmid.
     """
     taken = ctx.guest.vmid
     if ctx.spec.vmid is not None:
@@ -67,7 +66,7 @@ async def move(ctx: RunContext, step: str) -> NoReturn:
 
 
 async def _take(ctx: RunContext, free: FreeVmids) -> int:
-    """Reserve the next vmid that nobody has. Raises ``LeaseGoneError`` where another worker has the run."""
+    """Reserve the next free vmid. Raises ``LeaseGoneError`` if another worker has the job."""
     guest = ctx.guest
     async with ctx.rt.db.transaction() as tx:
         creation = await tx.jobs.get(ctx.job_id)
