@@ -75,7 +75,8 @@ Work = Callable[[ActRun, P], Awaitable[Message]]
 class Act(Kind[ActRun]):
     """A kind of job that is one function.
 
-    ``needs``: the privileges that PVE requires at ``path``. ``locks_guest``: no other act works on the guest until it ends.
+    ``needs``: the privileges that PVE requires at ``path``.
+    ``locks_guest``: no other act may work on the guest at the same time.
     """
 
     patience_s = 15.0
@@ -174,7 +175,7 @@ def act(
 ) -> Callable[[Work[Any]], Act]:
     """Register a function as a kind of job. The function returns the message for the user at the end.
 
-    ``begins``: the event at its start. A worker may start it again at any time, with the checkpoint that it had reached.
+    ``begins``: the event at its start. A worker may start it again at any time, from the checkpoint that it reached.
     """
 
     def made(work: Work[Any]) -> Act:

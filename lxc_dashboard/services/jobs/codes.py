@@ -11,7 +11,7 @@ __all__ = ["STANDSTILLS", "EventCode", "JobCode", "Message", "Param"]
 
 
 class EventCode(MessageCode):
-    """Base of the codes of events, with texts in ``text/messages/events.py``. A feature declares its own codes beside its jobs."""
+    """Base of the codes of events. Texts: ``text/messages/events.py``. A feature declares its codes beside its jobs."""
 
 
 class JobCode(EventCode):

@@ -189,7 +189,7 @@ class Sight:
 
 
 class Identities:
-    """Which of our containers are the guests that PVE lists. A settled answer is kept until there is reason to doubt it."""
+    """Which of our containers are the guests that PVE lists. Keeps a settled answer until something contradicts it."""
 
     def __init__(self, client: ProxmoxClient, db: DatabaseService, endpoint_id: UUID) -> None:
         self._client = client

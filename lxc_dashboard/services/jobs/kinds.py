@@ -38,8 +38,8 @@ class Step(Generic[R]):
 class Left:
     """What a cancelled job leaves behind.
 
-    ``remains``: PVE has a guest, as far as is known. ``owes``: something still runs, to be stopped once PVE and the guest
-    answer. ``note``: what became of the job's task in PVE, for its last event. ``reason``: why PVE could not be asked.
+    ``remains``: PVE has a guest, as far as is known. ``owes``: something still runs, to be stopped once PVE and the
+    guest answer. ``note``: what became of its task in PVE, for its last event. ``reason``: why PVE could not be asked.
     """
 
     remains: bool = True
@@ -52,8 +52,8 @@ class Left:
 class End:
     """How a job ends. ``message``: its last event. ``result``: what a successful job found or made.
 
-    ``error`` of a failed or cancelled job: ``{"message", "remedy", "phase", "step", "tail"}``. A reason of the product has
-    ``code`` and ``params`` instead of ``message``.
+    ``error`` of a failed or cancelled job: ``{"message", "remedy", "phase", "step", "tail"}``. A reason of the product
+    has ``code`` and ``params`` instead of ``message``.
     """
 
     state: JobState
@@ -92,7 +92,7 @@ class Kind(ABC, Generic[R]):
 
     @abstractmethod
     async def open(self, rt: Runtime, job: Job, recorder: Recorder) -> R:
-        """Prepare the run of a job whose lease is held. Raises ``SessionExpiredError`` if the user must sign in again."""
+        """Prepare the run of a job whose lease is held. Raises ``SessionExpiredError`` if it requires a new sign-in."""
 
     async def close(self, run: R) -> None:
         """Release what ``open`` took."""

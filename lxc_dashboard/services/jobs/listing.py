@@ -1,7 +1,7 @@
 """Lists of jobs that a user may see: filtered pages of an endpoint's jobs, and short lists for the rows of the feed.
 
-The short lists do not call PVE, so any page may read them often. In the feed a container of ours has its latest creation.
-Any other guest is matched by its vmid.
+The short lists do not call PVE, so any page may read them often. In the feed a container of ours has its latest
+creation. Any other guest is matched by its vmid.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ async def _seen(
 
 
 async def _hidden(rt: Runtime, session: Session) -> frozenset[UUID]:
-    """The ids that an earlier page found hidden, cached for ``SEEN_FOR_S``: the next page continues where that one ended."""
+    """The ids that an earlier page found hidden, cached for ``SEEN_FOR_S``, so that the next page starts at its end."""
     try:
         known = await rt.bus.get(f"jobs:hidden:{session.id}")
     except ServiceUnavailableError as error:
@@ -114,7 +114,7 @@ async def _hide(rt: Runtime, session: Session, hidden: frozenset[UUID]) -> None:
 
 
 async def _viewer(rt: Runtime, session: Session) -> tuple[Viewer, bool]:
-    """The viewer, and whether PVE failed to answer. Its answer is cached for ``SEEN_FOR_S``: an open list is read often."""
+    """The viewer, and whether PVE failed to answer. Caches the answer for ``SEEN_FOR_S``: open lists are read often."""
     known, silent = b"", False
     try:
         known = await _known(rt, session)

@@ -1,4 +1,4 @@
-"""How users see and cancel jobs of any kind, and retry acts. Creations are retried in ``services/creation/service.py``."""
+"""How users see and cancel jobs of any kind, and retry acts. For creations see ``services/creation/service.py``."""
 
 from __future__ import annotations
 
@@ -119,8 +119,8 @@ async def cancel(rt: Runtime, session: Session, job_id: UUID) -> Job:
 async def retry(rt: Runtime, session: Session, job_id: UUID, *, new_id: UUID | None = None) -> UUID:
     """Retry a failed or cancelled act as a new job with the caller's rights. Returns the new job's id.
 
-    The same ``new_id`` twice makes one job. Raises ``NotFoundError`` (the job or its guest), ``ConflictError`` (the job has
-    not failed, or is no act), and what ``request`` raises.
+    The same ``new_id`` twice makes one job. Raises ``NotFoundError`` (the job or its guest), ``ConflictError`` (the job
+    has not failed, or is no act), and what ``request`` raises.
     """
     job = (await visible(rt, session, job_id)).job
     if job.state not in RETRYABLE:

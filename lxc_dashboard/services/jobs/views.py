@@ -17,7 +17,7 @@ from lxc_dashboard.services.jobs.acts import ACTS
 
 @dataclass(frozen=True, slots=True)
 class JobError:
-    """``remedy``: set for errors without a code. ``step``: what failed, in words. ``tail``: the last lines of a PVE task."""
+    """``remedy``: for errors without a code. ``step``: what failed, in words. ``tail``: last lines of a PVE task."""
 
     reason: Message
     remedy: str = ""
@@ -30,7 +30,7 @@ class JobError:
 class JobView:
     """``vmid``, ``node`` and ``name`` are the guest's. ``template`` and ``batch_id`` are set for creations only.
 
-    ``outcome``: the stored ``Message`` of a successful act. ``exists``: PVE has the guest or will get it, as far as known.
+    ``outcome``: the stored ``Message`` of a successful act. ``exists``: PVE has the guest or will get it, if known.
     ``place``: a queued job's place in the queue. ``own``: the job belongs to the user who asked for this view.
     ``manages``: this user may cancel the job although it is another user's.
     ``may_*``: what the page may offer; PVE still decides.

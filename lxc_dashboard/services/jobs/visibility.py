@@ -118,7 +118,10 @@ async def seen(rt: Runtime, session: Session, containers: Sequence[Container]) -
 
 
 async def seen_acts(rt: Runtime, session: Session, jobs: Sequence[Job]) -> frozenset[UUID]:
-    """The ids of the ``jobs`` that this user may see in a list: other users' acts on guests that the product does not know."""
+    """The ids of those ``jobs`` that this user may see in a list.
+
+    They are other users' acts on guests that the product does not know.
+    """
     if not jobs:
         return frozenset()
     client = await acting.client(rt, session)
@@ -187,7 +190,7 @@ async def _standings(
     containers: Sequence[Container],
     resources: Sequence[Resource],
 ) -> dict[UUID, Standing]:
-    """The standing of each known container, by its id. ``Standing.OURS`` is cached for ``HOLDS_FOR_S``, for all users."""
+    """The standing of each known container, by its id. Caches ``Standing.OURS`` for ``HOLDS_FOR_S``, for all users."""
     ours = {each.id for each in containers if await _remembered(rt, each.id) is not None}
     asked = [each.id for each in containers if each.id not in ours]
     async with rt.db.transaction() as tx:

@@ -18,7 +18,7 @@ class Checkpoint:
     ``upid``: the task of a step, saved before the wait for its end. ``begun``: that task and those of earlier tries.
     ``lines``: how many log lines of that task are stored as events. ``offset``: the same for a guest step, in bytes.
     ``runs``: how often the user had a step run again; part of its name in the guest.
-    ``told``: keys of events that are not repeated when a step starts again: its name, or its name, a colon and a suffix.
+    ``told``: keys of events that are not repeated when a step starts again: its name, also with a colon and a suffix.
     ``facts``: what later steps need.
     """
 

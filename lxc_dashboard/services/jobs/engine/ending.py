@@ -70,10 +70,7 @@ class Lease:
                 return
 
     async def renew(self) -> bool:
-        """Renew the lease once the database answers. False if another worker has taken the job.
-
-        An expired lease can be renewed, too.
-        """
+        """Renew the lease once the database answers. False if it was taken away; an expired lease can be renewed."""
         while True:
             try:
                 async with self._rt.db.transaction() as tx:

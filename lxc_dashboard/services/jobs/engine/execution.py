@@ -43,8 +43,8 @@ class Interruption(StrEnum):
 async def run(rt: Runtime, job_id: UUID | str) -> None:
     """Work on the job until it ends, pauses, waits for a sign-in, or another worker takes it.
 
-    Returns at once if a worker holds the job, or if this version does not know its kind. If cancelled (the worker ends),
-    releases the job and stops nothing in PVE or the guest.
+    Returns at once if a worker holds the job, or if this version does not know its kind. If cancelled (the worker
+    ends), releases the job and stops nothing in PVE or the guest.
     """
     known = UUID(str(job_id))
     owner = new_owner()
@@ -137,7 +137,7 @@ class Execution:
                 return opened
 
     async def _hold_again(self, error: LeaseGoneError) -> None:
-        """Renew a lease that expired while the database was away. Raises ``LeaseLostError`` if another worker has it."""
+        """Renew a lease that expired while the database was away. Raises ``LeaseLostError`` if that is impossible."""
         if not await self._lease.renew():
             raise LeaseLostError from error
 

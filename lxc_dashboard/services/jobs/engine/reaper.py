@@ -25,8 +25,8 @@ GIVEN_PASSWORD_OF_FAILED_S: Final = 12 * 3600.0
 async def reap(rt: Runtime) -> int:
     """Enqueue again the jobs that no worker holds: the worker died, or the message was lost. Returns their number.
 
-    Leaves jobs of an unknown kind to a worker of a newer version. Also wipes secrets and passwords that users gave for jobs
-    that failed long ago.
+    Leaves jobs of an unknown kind to a worker of a newer version. Also wipes secrets and passwords that users gave for
+    jobs that failed long ago.
     """
     try:
         async with rt.db.transaction() as tx:

@@ -39,8 +39,8 @@ class LeaseLostError(Exception):
 class Recorder:
     """Takes events at any pace. The process's journal writes them together with the checkpoint, in one transaction.
 
-    All methods raise ``LeaseLostError`` once the lease is gone. While PostgreSQL is away, the job waits. ``BUFFER_CHARS``
-    bounds its memory.
+    All methods raise ``LeaseLostError`` once the lease is gone. While PostgreSQL is away, the job waits, and
+    ``BUFFER_CHARS`` bounds its memory.
     """
 
     def __init__(self, rt: Runtime, job_id: UUID, owner: str, checkpoint: Checkpoint, lease_s: float) -> None:
@@ -148,7 +148,7 @@ class Recorder:
         return await tx.events.append(self._id, self.owner, list(self._events), checkpoint=self.checkpoint.to_json())
 
     async def pass_on(self, rows: Sequence[StoredEvent]) -> None:
-        """Send the rows of ``append_rest`` to followers, after their transaction. Waits ``LAST_WORDS_WITHIN_S`` at most."""
+        """Send the rows of ``append_rest`` to followers, after their transaction. Waits ``LAST_WORDS_WITHIN_S``."""
         self._put(rows)
         if not await self._rt.outbox.sent(LAST_WORDS_WITHIN_S):
             log.info("the end not passed on yet", stream=self._stream)

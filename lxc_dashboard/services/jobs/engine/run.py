@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class Guest:
     """The guest of a job. For a job without a guest, ``vmid`` is 0 and ``name`` is what the job is about.
 
-    ``node``: where PVE last had the guest. ``marker``: the marker inside a container of the product. ``container_id``: the
-    container's row; None for other guests. ``seen_at``: when PVE last answered for the guest there (monotonic clock).
+    ``node``: where PVE last had the guest. ``marker``: the marker inside a container of the product. ``container_id``:
+    its row; None for other guests. ``seen_at``: when PVE last answered for the guest there (monotonic clock).
     """
 
     vmid: int

@@ -22,7 +22,7 @@ SLOT: Final = "create.slot"
 
 
 async def take(run: Run, *, begun: bool) -> None:
-    """Take a slot on the run's node. ``begun``: PVE was asked already. Raises ``StandstillError`` if the job must wait."""
+    """Take a slot on the run's node, or raise ``StandstillError``. ``begun``: PVE was asked already; ignore the limit."""
     node, limit = run.guest.node, run.rt.settings.CREATES_PER_NODE
     async with run.rt.db.transaction() as tx:
         ahead = await tx.slots.take(_held(run), node, limit, anyway=begun)

@@ -1,7 +1,7 @@
 """The credentials of a job: its own copy of its user's ticket or API token, for at most 12 h.
 
-A ticket is renewed by schedule until the job ends. A job may wait for a slot, or be paused, for longer than the 2 h that a
-ticket is valid. A job with an API token keeps that token: no sign-in of its user gives it more rights.
+A ticket is renewed by schedule until the job ends. A job may wait for a slot, or be paused, for longer than the 2 h
+that a ticket is valid. A job with an API token keeps that token: no sign-in of its user gives it more rights.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class Lending:
 async def lending(rt: Runtime, session: Session) -> AsyncIterator[Lending]:
     """The only way to give a ticket to a job: no copy can outlive its session.
 
-    The end of a session wipes the copies under the same lock, after it has deleted the session. So this function checks the
-    session while it holds the lock. This is the one call to Redis within a transaction. An API token has no session.
+    The end of a session wipes the copies under the same lock, after it has deleted the session. So this function checks
+    the session while it holds the lock: the one call to Redis within a transaction. An API token has no session.
 
     Raises ``SessionExpiredError``, and ``ServiceUnavailableError`` if Redis does not answer.
     """
@@ -75,7 +75,7 @@ async def lending(rt: Runtime, session: Session) -> AsyncIterator[Lending]:
 
 
 def owns(session: Session, creation: Job) -> bool:
-    """Whether the job is the caller's own. A user also owns the jobs of their tokens; a token owns only its own jobs."""
+    """Whether the job is the caller's own. A user also owns the jobs of their tokens, a token only its own jobs."""
     if creation.userid != session.userid:
         return False
     return not session.tokenid or creation.session_id == session.id

@@ -41,8 +41,8 @@ _ENDS: Final = frozenset({EventType.COMPLETE, EventType.ERROR})
 async def follow(rt: Runtime, job_id: UUID, after_seq: int = 0) -> AsyncGenerator[list[ProgressEvent], None]:
     """Events after number ``after_seq``, in order and without a gap, until the job has ended and all events are read.
 
-    Reads PostgreSQL first, then the Redis stream; without Redis, PostgreSQL twice a second. The caller checks whether the
-    user may see the job (``service.visible``). Raises ``NotFoundError``.
+    Reads PostgreSQL first, then the Redis stream; without Redis, PostgreSQL twice a second. The caller checks whether
+    the user may see the job (``service.visible``). Raises ``NotFoundError``.
     """
     follower = _Follower(rt, job_id, after_seq)
     while True:
@@ -132,7 +132,7 @@ class _Follower:
                 return
 
     async def _read(self) -> list[ProgressEvent] | None:
-        """The next entries; empty after ``BLOCK_MS`` without any. None if Redis is away or an entry cannot be decoded."""
+        """The next entries; empty after ``BLOCK_MS`` without any. None if Redis is away or an entry is invalid."""
         if not self._at:
             await asyncio.sleep(POLL_WITHOUT_REDIS_S)
             return None
