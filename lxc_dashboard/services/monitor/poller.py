@@ -400,7 +400,7 @@ class Poller:
     async def _failed(self, error: ProxmoxError | PrivilegeError) -> float:
         """Log the first failure in a row, and publish its cause and start. Returns the seconds until the next poll.
 
-        A refusal counts as a failure, too: the user's other sessions have the same privileges. The rows stay as they are.
+        A refusal counts as a failure too: the user's other sessions have the same privileges. The rows are kept.
         """
         if not self._failures:
             self._failing_since = time.time()

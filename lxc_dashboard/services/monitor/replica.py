@@ -92,7 +92,7 @@ class Stored(msgspec.Struct):
 class Replica:
     """``last_id``: the last applied entry of the stream. ``recent``: the last patches, oldest first.
 
-    ``listed_head``: the compressed rows of a snapshot. ``listed``: the compressor after them; None once a row has changed.
+    ``listed_head``: the compressed rows of a snapshot. ``listed``: the compressor after them; None once a row changes.
     """
 
     key: str

@@ -22,7 +22,10 @@ SLOT: Final = "create.slot"
 
 
 async def take(run: Run, *, begun: bool) -> None:
-    """Take a slot on the run's node, or raise ``StandstillError``. ``begun``: PVE was asked already; ignore the limit."""
+    """Take a slot on the run's node. Raises ``StandstillError`` if the node has none.
+
+    ``begun``: PVE was asked already, so the limit does not apply.
+    """
     node, limit = run.guest.node, run.rt.settings.CREATES_PER_NODE
     async with run.rt.db.transaction() as tx:
         ahead = await tx.slots.take(_held(run), node, limit, anyway=begun)
