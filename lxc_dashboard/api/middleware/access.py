@@ -231,7 +231,7 @@ def is_public(path: str) -> bool:
 
 
 def is_public_file(path: str) -> bool:
-    """Whether ``path`` is a static file of the build, which holds nothing of PVE."""
+    """Whether ``path`` is a static file of the build, which contains no data of PVE."""
     return path in PUBLIC_FILES or (path.startswith(PUBLIC_FOLDERS) and "/." not in path)
 
 

@@ -140,7 +140,7 @@ async def open_at(runtime: Runtime, endpoint_id: UUID) -> list[Session]:
 
 
 async def end(runtime: Runtime, session: Session) -> None:
-    """End a session: delete its ticket and its jobs' copies of it, and tell its pages. The jobs wait for a sign-in.
+    """End a session: delete its ticket and its jobs' copies of it, and notify its pages. The jobs wait for a sign-in.
 
     If PostgreSQL does not answer, the renewal by schedule wipes the copies later.
     """

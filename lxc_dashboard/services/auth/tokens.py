@@ -2,8 +2,9 @@
 
 An accepted token is not checked again for ``HOLDS_FOR_S``: every act sends it to PVE anyway.
 
-PVE delays each refusal by seconds, and all requests to an endpoint share its connections. So each check of a token that PVE
-has not accepted within ``ACCEPTED_S`` is counted before the request, by address and by endpoint, and only a few run at once.
+PVE delays each refusal by seconds, and all requests to an endpoint share its connections. So each check of a token that
+PVE has not accepted within ``ACCEPTED_S`` is counted before the request, by token and by address. Only a few checks run
+at once at an endpoint.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ class Kind(ABC, Generic[R]):
 
     @abstractmethod
     def stop_without_pve(self, recorder: Recorder, error: DashboardError) -> Left:
-        """What a cancelled job may still have running, where PVE cannot be asked to stop it."""
+        """What a cancelled job may still have running, because PVE could not be asked to stop it."""
 
     async def end_idle(self, rt: Runtime, job: Job) -> bool:
         """End a cancelling job without a worker. False if something may be running, or a worker holds the job."""

@@ -1,7 +1,7 @@
 """Lists of jobs that a user may see: filtered pages of an endpoint's jobs, and short lists for the rows of the feed.
 
-The short lists do not call PVE, so any page may read them often. In the feed a container of ours has its latest
-creation. Any other guest is matched by its vmid.
+The short lists do not call PVE, so any page may read them often. A container of ours is matched by its latest creation,
+which the feed names. Any other guest is matched by its vmid.
 """
 
 from __future__ import annotations

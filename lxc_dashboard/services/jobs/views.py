@@ -30,8 +30,9 @@ class JobError:
 class JobView:
     """``vmid``, ``node`` and ``name`` are the guest's. ``template`` and ``batch_id`` are set for creations only.
 
-    ``outcome``: the stored ``Message`` of a successful act. ``exists``: PVE has the guest or will get it, if known.
-    ``place``: a queued job's place in the queue. ``own``: the job belongs to the user who asked for this view.
+    ``outcome``: the stored ``Message`` of a successful act.
+    ``exists``: PVE has the guest, or will get it, as far as is known. ``place``: a queued job's place in the queue.
+    ``own``: the job belongs to the user who requested this view.
     ``manages``: this user may cancel the job although it is another user's.
     ``may_*``: what the page may offer; PVE still decides.
     """

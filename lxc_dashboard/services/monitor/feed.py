@@ -1,8 +1,8 @@
 """The feed: one poller for each user and endpoint across all processes, with any number of viewers.
 
-In each web process a ``FeedHub`` has a replica of every feed that is viewed through it. The replica follows a Redis stream of
-patches, which the process with the feed's lease writes. A snapshot in Redis lets a new process start in the middle. Without
-viewers nothing polls.
+In each web process a ``FeedHub`` has a replica of every feed that is viewed through it. The replica follows a Redis
+stream of patches, which the process with the feed's lease writes. A snapshot in Redis lets a new process start without
+older patches. Without viewers no process polls.
 """
 
 from __future__ import annotations

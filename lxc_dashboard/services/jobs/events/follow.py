@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 # Each row holds up to 500 lines, or 64 KiB.
 PAGE: Final = 100
 BLOCK_MS: Final = 2000
-# PostgreSQL has the events that the stream lost. It is asked only after several empty reads: followers are many.
+# After so many empty reads PostgreSQL is read, for events that the stream lost. Many followers make each read costly.
 SILENT_READS: Final = 3
 POLL_WITHOUT_REDIS_S: Final = 0.5
 REDIS_AWAY_S: Final = 5.0
@@ -46,7 +46,7 @@ async def follow(rt: Runtime, job_id: UUID, after_seq: int = 0) -> AsyncGenerato
     """
     follower = _Follower(rt, job_id, after_seq)
     while True:
-        ended = await follower.has_ended()  # asked first, so that all events until then are read
+        ended = await follower.has_ended()  # checked first, so that all events until then are read
         async for batch in follower.stored():
             yield batch
         if ended:
