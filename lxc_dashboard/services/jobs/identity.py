@@ -1,4 +1,4 @@
-"""Which guests in PVE are the containers and guests of our jobs. A vmid does not tell, because PVE reuses it.
+"""Which guests in PVE are the containers and guests of our jobs. A vmid is not enough, because PVE reuses it.
 
 A container that a creation made has a line in its notes (``line_of``). Another guest of a job is recognized by its MAC
 addresses. PVE stores no time of creation in a container's config, but generates a MAC address for each network device.

@@ -97,7 +97,7 @@ async def _seen(
 
 
 async def _hidden(rt: Runtime, session: Session) -> frozenset[UUID]:
-    """The ids that an earlier page found hidden, cached for ``SEEN_FOR_S``, so that the next page starts at its end."""
+    """The ids that an earlier page found hidden, cached for ``SEEN_FOR_S``, so that the next page's offset is right."""
     try:
         known = await rt.bus.get(f"jobs:hidden:{session.id}")
     except ServiceUnavailableError as error:

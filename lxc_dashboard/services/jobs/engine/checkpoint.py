@@ -1,4 +1,4 @@
-"""What of a job is done, for the next worker. Written in the same transaction as the events about it."""
+"""The progress of a job, stored for the next worker in the same transaction as the events about it."""
 
 from __future__ import annotations
 

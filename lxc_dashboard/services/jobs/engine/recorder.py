@@ -148,7 +148,7 @@ class Recorder:
         return await tx.events.append(self._id, self.owner, list(self._events), checkpoint=self.checkpoint.to_json())
 
     async def pass_on(self, rows: Sequence[StoredEvent]) -> None:
-        """Send the rows of ``append_rest`` to followers, after their transaction. Waits ``LAST_WORDS_WITHIN_S``."""
+        """Send the rows of ``append_rest`` to followers, after their transaction. Waits a second at most."""
         self._put(rows)
         if not await self._rt.outbox.sent(LAST_WORDS_WITHIN_S):
             log.info("the end not passed on yet", stream=self._stream)

@@ -115,7 +115,7 @@ class Run:
         self.recorder.percent = max(self.recorder.percent, low + round((high - low) * min(max(share, 0.0), 1.0)))
 
     async def once(self, step: str, work: Callable[[], Awaitable[None]], *, fenced: bool = False) -> None:
-        """Do ``work`` unless it was done before. If a worker dies before that is stored, ``work`` is done twice.
+        """Do ``work`` unless it was done before. It must be repeatable: a worker may die before that is stored.
 
         ``fenced``: return once it is stored, and raise if the lease is lost. Otherwise only the next flush raises. So a
         flush is required before any action that must not collide with another worker's.

@@ -60,7 +60,7 @@ class Lending:
 
 @asynccontextmanager
 async def lending(rt: Runtime, session: Session) -> AsyncIterator[Lending]:
-    """The only way to give a ticket to a job: no copy can outlive its session.
+    """The only way to give a ticket to a job: the end of the session wipes each copy, and none is given after it.
 
     The end of a session wipes the copies under the same lock, after it has deleted the session. So this function checks
     the session while it holds the lock: the one call to Redis within a transaction. An API token has no session.
