@@ -1,4 +1,4 @@
-"""Sign-in and sign-out over plain HTTP: the websocket's handshake needs the cookie already."""
+"""Sign-in and sign-out by plain requests, because the websocket's handshake requires the cookie."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ async def _realms(runtime: Runtime, chosen: endpoints.Choice) -> tuple[list[Real
 
 
 def _failure_of(error: DashboardError) -> _Failure:
-    """What an anonymous user may know about ``error``. Raises errors that do not belong to a sign-in again."""
+    """What an anonymous user may know about ``error``. Reraises errors that do not belong to a sign-in."""
     if isinstance(error, InvalidCredentialsError):
         return _Failure(InvalidCredentialsError().user_message, 401)
     if isinstance(error, RateLimitedError):

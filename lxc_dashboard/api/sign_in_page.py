@@ -1,4 +1,4 @@
-"""The sign-in page: plain forms that work without scripts. Reflex draws neither it nor "service unavailable".
+"""The sign-in page, with plain forms that work without scripts, and the page "service unavailable", without Reflex.
 
 Their HTML escapes by default.
 """
@@ -64,7 +64,7 @@ def document(*children: str, title: str) -> str:
 
 
 def unavailable_page(cause: str, reference: str) -> Response:
-    """503 while PostgreSQL or Redis does not answer. The browser reloads the page until it is there."""
+    """503 while PostgreSQL or Redis does not answer. The browser reloads the page until both answer."""
     content = tag(
         "main",
         tag("h1", text.FAILED_TITLE, class_="block-title"),

@@ -1,4 +1,4 @@
-"""All HTTP routes of the product, and how they wrap Reflex's app. Also the health of the process, and a live page's first state.
+"""All HTTP routes of the product, and how they wrap Reflex's app. Also the feed's snapshot and the process's health.
 
 Each module with routes is listed in ``site_routes``. Handlers take a Starlette ``Request`` and get runtime and session from
 ``request.session_of``. ``AccessMiddleware`` requires a session for every path that is not public.
@@ -99,7 +99,7 @@ def site_routes() -> list[BaseRoute]:
 
 
 def wrap_reflex(process: WebProcess, bundle: Path, connections: Connections) -> Callable[[ASGIApp], ASGIApp]:
-    """For Reflex's ``api_transformer``. ``bundle`` is the folder of the built pages, read when the server starts."""
+    """The ``api_transformer`` for Reflex. ``bundle``: the folder of the built pages, read when the server starts."""
 
     def transform(reflex_app: ASGIApp) -> ASGIApp:
         router = Router(routes=[*site_routes(), Mount("", app=Pages(reflex_app, bundle))])
@@ -109,7 +109,7 @@ def wrap_reflex(process: WebProcess, bundle: Path, connections: Connections) -> 
 
 
 class Pages:
-    """Serves ``/templates`` from ``templates.html``. Reflex redirects to ``/templates/`` with a host name of its own instead."""
+    """Serves ``/templates`` from ``templates.html``. Reflex would redirect to ``/templates/`` at its own host name."""
 
     def __init__(self, app: ASGIApp, bundle: Path) -> None:
         self._app = app

@@ -117,7 +117,7 @@ def _upload_of(value: Any) -> UploadFile:
 
 
 async def _limited(request: Request) -> Request:
-    """The same request; reading more of its body than an archive may have raises ``InvalidInputError``."""
+    """The same request with a limited body. Reading more than an archive may have raises ``InvalidInputError``."""
     limit = MAX_ARCHIVE_BYTES + FORM_BYTES
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit:
@@ -145,7 +145,7 @@ async def _drain_and_refuse(request: Request) -> NoReturn:
 
 
 def _write_temporary(data: bytes) -> IO[bytes]:
-    """A temporary file without a name, at its start. A slow client then holds no memory."""
+    """Write an unnamed temporary file and rewind it. A slow client then holds no memory."""
     try:
         file = tempfile.TemporaryFile()  # noqa: SIM115 - its reader closes it
         file.write(data)

@@ -76,7 +76,7 @@ class ApiRequest:
 
 
 def submit(options: ApiOptions, request: ApiRequest) -> int:
-    """Send the request and follow its job; the exit status. Raises ``InvalidInputError`` before it sends anything."""
+    """Send the request and follow its job. Returns the exit status. Raises ``InvalidInputError`` before it sends."""
     url = url_of(options)
     with _client(options, url) as client:
         answer = _post(client, request)
@@ -277,7 +277,7 @@ def _entries(client: httpx.Client, path: str, after: int) -> Iterator[dict[str, 
 
 
 def _print_end(job: Mapping[str, Any], request: ApiRequest, *, as_json: bool) -> int:
-    """Print the job's result; the exit status. An unfinished job counts as done."""
+    """Print the job's result. Returns the exit status. An unfinished job counts as done."""
     if as_json:
         out.print_json(json.dumps(job))
     status = {"done": Status.DONE, "failed": Status.FAILED, "cancelled": Status.CANCELLED}.get(job["state"])

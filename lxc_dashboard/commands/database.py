@@ -15,7 +15,7 @@ from lxc_dashboard.settings import Settings
 
 
 def migrate(revision: str, *, down: bool) -> None:
-    """Migrate the database to ``revision`` and print where it is. Raises as ``db.migrate``."""
+    """Migrate the database to ``revision`` and print its revision. Raises as ``db.migrate``."""
     url = Settings.load().DATABASE_URL.get_secret_value()
     before = migrations.current(url)
     if down:
@@ -33,7 +33,7 @@ def generate_key() -> None:
 
 
 def rotate_key() -> None:
-    """Encrypt all stored secrets with the current key. Raises ``CryptoError`` if some cannot be read; these stay as they are."""
+    """Encrypt all stored secrets with the current key. Raises ``CryptoError`` if some cannot be read; keeps them."""
     report = run(_rotate(Settings.load()))
     out.print(f"Secrets encrypted with the current key: {report.rotated}")
     if report.unreadable:

@@ -71,7 +71,7 @@ _COLOUR: Final = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.WRONG:
 
 
 def show_checks(checks: Sequence[Check], *, as_json: bool) -> int:
-    """Print the checks; 1 if any is wrong."""
+    """Print the checks. Returns 1 if any is wrong."""
     wrong = sum(check.verdict is Verdict.WRONG for check in checks)
     if as_json:
         out.print_json(json.dumps({"ok": not wrong, "checks": [asdict(check) for check in checks]}))
@@ -208,7 +208,7 @@ Step = Callable[[Runtime], Awaitable[list[Check]]]
 
 
 def run(*, as_json: bool) -> int:
-    """Print all checks; 1 if any is wrong."""
+    """Print all checks. Returns 1 if any is wrong."""
     return show_checks(run_async(_all()), as_json=as_json)
 
 

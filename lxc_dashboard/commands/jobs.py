@@ -41,19 +41,19 @@ class ListOptions(ApiOptions):
 
 
 def create(options: CreateOptions) -> int:
-    """Create a container; the exit status. Raises ``InvalidInputError`` before it sends a request."""
+    """Create a container. Returns the exit status. Raises ``InvalidInputError`` before it sends a request."""
     request = ApiRequest(routes.API_CREATIONS, body_of(options), routes.api_creation, "hostname", _ready_message)
     return submit(options, request)
 
 
 def act(options: ActOptions) -> int:
-    """Start, shut down, stop or restart a container; the exit status. Raises as ``create``."""
+    """Start, shut down, stop or restart a container. Returns the exit status. Raises as ``create``."""
     path = routes.api_act(options.vmid, options.act)
     return submit(options, ApiRequest(path, None, routes.api_job, "name", _done_message))
 
 
 def list_jobs(options: ListOptions) -> int:
-    """Print the jobs; the exit status. Raises as ``create``."""
+    """Print the jobs. Returns the exit status. Raises as ``create``."""
     filters = {"kind": options.kind, "vmid": options.vmid, "user": options.user, "state": options.state}
     query = {name: value for name, value in filters.items() if value} | {"limit": options.limit}
     answer = get(options, routes.API_JOBS, query)

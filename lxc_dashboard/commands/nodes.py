@@ -97,13 +97,13 @@ def add(options: AddOptions) -> None:
 
 
 def remove(name: str) -> None:
-    """Raises ``NotFoundError``; ``ConflictError`` while containers use the endpoint."""
+    """Remove an endpoint. Raises ``NotFoundError``, and ``ConflictError`` while containers use it."""
     run(_remove(Settings.load(), name))
     out.print(f"{name} removed")
 
 
 def test(name: str) -> int:
-    """Check the API and the doors; 1 if something is wrong."""
+    """Check the API and the doors. Returns 1 if something is wrong."""
     return show_checks(run(_test(Settings.load(), name)), as_json=False)
 
 
@@ -206,7 +206,7 @@ async def _store(runtime: Runtime, node: ProxmoxNode, secrets: NodeSecrets, *, d
 
 
 async def _pinned_certificate(options: AddOptions, ca_pem: str | None) -> str | None:
-    """The fingerprint to pin; None if CAs verify the certificate, or nothing does."""
+    """The fingerprint to pin; None if CAs verify the certificate, or if it is not verified."""
     if options.tls.fingerprint:
         return normal_fingerprint(options.tls.fingerprint)
     if ca_pem is not None or options.tls.system_ca or not options.tls.verify:

@@ -30,9 +30,9 @@ def raise_descriptor_limit() -> None:
 
 
 def app() -> ASGIApp:
-    """For ``granian --factory``. The process ends with granian's first process.
+    """The factory for ``granian --factory``. The process ends with granian's first process.
 
-    If that one is killed, its children would go on serving the port beside the next server.
+    Otherwise, if that one is killed, its children go on serving the port beside the next server.
     """
     die_with_parent(signal.SIGKILL)
     block_unused_imports()

@@ -79,12 +79,12 @@ def export(names: Sequence[str], target: Path, kind: archive.ArchiveKind, *, eve
 
 
 def import_archives(files: Sequence[Path], *, as_json: bool) -> int:
-    """Import archives into the source ``imported``; 1 if one cannot be read, or a template is refused."""
+    """Import archives into the source ``imported``. Returns 1 if one cannot be read, or a template is refused."""
     return _print_reports(run(_imported([(file, _read(file)) for file in files])), as_json=as_json)
 
 
 def sync(names: Sequence[str], *, as_json: bool) -> int:
-    """Read sources again, all by default; 1 if one cannot be read, or a template is refused."""
+    """Read sources again, all by default. Returns 1 if one cannot be read, or a template is refused."""
     return _print_reports(run(_synced(names)), as_json=as_json)
 
 
@@ -137,7 +137,7 @@ def _read(file: Path) -> bytes:
 
 
 def _read_archive(file: Path) -> bytes:
-    """At most one byte more than allowed, which shows that the file is too large."""
+    """Read at most one byte more than allowed, which shows that the file is too large."""
     with file.open("rb") as opened:
         return opened.read(MAX_ARCHIVE_BYTES + 1)
 
@@ -226,9 +226,9 @@ class Linted:
 
 
 def lint(paths: Sequence[Path], *, strict: bool, as_json: bool) -> int:
-    """Print all findings of folders and archives; needs no database.
+    """Print all findings of folders and archives, without a database.
 
-    1 if a template is refused, or with ``strict`` if anything is found.
+    Returns 1 if a template is refused, or with ``strict`` if anything is found.
     """
     results = run(_with_findings([_lint_path(path) for path in paths]))
     templates = sum(len(result.found) for result in results)

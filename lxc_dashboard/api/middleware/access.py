@@ -1,7 +1,7 @@
 """The outermost ASGI layer: decides who may call a route or open a websocket.
 
 - A websocket, and every request that may change something, must come from a page of this site.
-- A webhook (``routes.WEBHOOKS``) has no session: its signature proves it. One that a page of another site sends is refused.
+- A webhook (``routes.WEBHOOKS``) has no session: a signature proves the sender. A page of another site may not send it.
 - The HTTP API (``routes.API_V1``) takes a PVE API token in each request. Cookies do not count there.
 - Every path that is not in ``PUBLIC`` needs a session: pages redirect to sign-in, other requests get 401.
 - ``limits`` bounds how fast a client sends, and how much a session or token holds at a time.
@@ -152,7 +152,7 @@ class AccessMiddleware:
         await self._run(scope, session, receive, send)
 
     async def _by_token(self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send) -> None:
-        """Any origin is accepted: a page of another site does not know the token."""
+        """Accept any origin, because a page of another site does not know the token."""
         session = None
         if scope["path"] not in PUBLIC:
             endpoint = Request(scope).query_params.get("endpoint", "")
@@ -231,7 +231,7 @@ def is_public(path: str) -> bool:
 
 
 def is_public_file(path: str) -> bool:
-    """Whether ``path`` is a static file of the build, which holds nothing of PVE."""
+    """Whether ``path`` is a static file of the build, which contains no data of PVE."""
     return path in PUBLIC_FILES or (path.startswith(PUBLIC_FOLDERS) and "/." not in path)
 
 

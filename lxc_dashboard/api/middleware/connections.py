@@ -45,7 +45,7 @@ class _Socket:
     peer: Peer | None
 
     def close(self) -> None:
-        """Shut the socket down, unless its descriptor belongs to another socket by now: the server closes in other threads."""
+        """Shut the socket down, unless the server has closed it in another thread and its descriptor is reused."""
         with suppress(OSError), _duplicate(self.descriptor) as found:
             if os.fstat(found.fileno()).st_ino == self.inode:
                 found.shutdown(socket.SHUT_RDWR)
@@ -88,7 +88,7 @@ class Connections:
         """Close the newest connections of each address that is over a limit."""
         with_request = set(self._with_request)
         accepted = self._accepted()
-        self._with_request -= with_request - accepted.keys()  # closed ones; a request may just have come on others
+        self._with_request -= with_request - accepted.keys()  # closed; others may have just sent a request
         trust = self._trust()
         by_address: defaultdict[str, list[Peer]] = defaultdict(list)
         for peer in accepted:
@@ -118,7 +118,7 @@ def _open_sockets() -> dict[int, int]:
     """The process's sockets: descriptor by inode."""
     found: dict[int, int] = {}
     for entry in os.scandir(DESCRIPTORS):
-        with suppress(OSError):  # closed meanwhile
+        with suppress(OSError):  # closed since the scan
             status = entry.stat()
             if stat.S_ISSOCK(status.st_mode):
                 found[status.st_ino] = int(entry.name)

@@ -1,6 +1,7 @@
 """How fast a client may send, and how much one session or API token may hold in this process at a time.
 
-What comes faster waits in the client's connection, not in memory. Held are streams, uploads, sockets and requests.
+Data that comes faster waits in the client's connection, not in memory. Streams, exports, uploads, sockets and requests
+count as held.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class Allowance:
 
 
 class Allowances:
-    """Allowances by session. They outlive the session's websockets; the least recently used goes first."""
+    """Allowances by session, which outlive its websockets. The least recently used one is dropped first."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[UUID, Allowance] = OrderedDict()
@@ -205,7 +206,7 @@ class _Slots:
 
 
 class Limit:
-    """At most ``most`` holders a caller; ``waiting`` more wait for up to ``within_s``. ``code`` is of its error."""
+    """At most ``most`` holders per caller; ``waiting`` more wait for up to ``within_s``. ``code``: of the error."""
 
     def __init__(self, most: int, *, code: ErrorCode, waiting: int = 0, within_s: float | None = None) -> None:
         self._most, self._waiting, self._within_s = most, waiting, within_s
@@ -256,7 +257,7 @@ class Limits:
         self._user_sockets = Limit(SOCKETS_PER_USER, code=ErrorCode.TOO_MANY_USER_SOCKETS)
 
     def request(self, path: str, caller: UUID | None) -> AbstractAsyncContextManager[None]:
-        """Hold what the request at ``path`` needs until its response ends. Entering raises ``TooManyAtOnceError``."""
+        """Hold a place for the request at ``path`` until its response ends. Entering raises ``TooManyAtOnceError``."""
         if caller is None:
             return nullcontext()
         if _STREAM.fullmatch(path):

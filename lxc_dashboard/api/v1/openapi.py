@@ -62,7 +62,7 @@ _PAGE: Final = (
 
 @cache
 def document() -> bytes:
-    """The description as JSON. It holds nothing about this installation."""
+    """The description as JSON, the same for all installations."""
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
@@ -211,7 +211,7 @@ def _json(name: str) -> dict[str, Any]:
 
 
 def _lines() -> dict[str, Any]:
-    """One JSON object a line, which OpenAPI 3.1 cannot describe."""
+    """One JSON object per line, which OpenAPI 3.1 cannot describe."""
     return {NDJSON: {"schema": {"type": "string", "description": text.API_LINES}}}
 
 
@@ -230,6 +230,6 @@ def _schemas() -> dict[str, Any]:
 
 
 def _property(row: Field, schema: dict[str, Any]) -> dict[str, Any]:
-    """With the default where it is always the same: not the template's, nor the node's."""
+    """The schema of a field. It has a default only if that depends on neither the template nor the node."""
     default = {"default": row.default} if (row.is_flag or row.choices) and row.start is None and not row.config else {}
     return {"description": text.API_FIELDS[row.name], **schema, **default}

@@ -141,7 +141,7 @@ class Demo:
         self._folder.close()
 
     async def _open_folder(self) -> None:
-        """Lock the folder. All children inherit the lock, so a new demo waits until the last of them has ended."""
+        """Lock the folder. All children inherit the lock, so a new demo waits until the last child has ended."""
         out.print(f"[dim]Data and logs: {self._data}[/]")
         await self._folder.open()
         self.supervisor.pass_fds = (self._folder.lock_fd,)
@@ -150,7 +150,7 @@ class Demo:
             self._state = DemoState(**json.loads(self._state_file.read_text(encoding="utf-8")))
 
     async def _start_sandbox(self) -> dict[str, Any]:
-        """Start the sandbox; its description once it is ready."""
+        """Start the sandbox. Returns its description once it is ready."""
         api_port, ssh_port = free_port(self._state.api_port), free_port(self._state.ssh_port)
         self._save(replace(self._state, api_port=api_port, ssh_port=ssh_port))
         description = self._data / "sandbox.json"
@@ -186,7 +186,7 @@ class Demo:
             raise ServiceUnavailableError("The pages could not be built", detail=self.supervisor.log_tail("build"))
 
     async def _prepare(self, described: dict[str, Any]) -> None:
-        """Migrate and register the sandbox, unless the last demo did the same: that saves a second at start."""
+        """Migrate and register the sandbox, unless the last demo did so. Skipping it saves a second at start."""
         database_url = self._services.database_url
         if self._state.prepared == await stamp(database_url, described):
             return
@@ -244,7 +244,7 @@ class Demo:
 
 
 async def _together(*coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
-    """Run all; their results in order. If one fails, cancel the others and raise its error."""
+    """Run all and return their results in order. If one fails, cancel the others and raise its error."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(coroutine) for coroutine in coroutines]

@@ -1,6 +1,6 @@
 """Migrates the demo's database and registers the sandbox as an endpoint.
 
-A process of its own, because it imports the whole data layer; the demo's main process stays small.
+Runs in its own process, because it imports the whole data layer and the demo's main process must stay small.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ async def register_sandbox(settings: Settings, described: dict[str, Any]) -> Non
 
 
 def main() -> None:
-    """The only argument: a file with the sandbox's description."""
+    """Read the only argument: a file with the sandbox's description."""
     try:
         settings = Settings.load()
         migrate.upgrade(settings.DATABASE_URL.get_secret_value())

@@ -21,7 +21,10 @@ LOG_LIMIT_BYTES: Final = 10 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A command to keep running. Its output goes to ``<name>.log``, or stdout to ``stdout_file``, which each start truncates."""
+    """A command to keep running. Its output goes to ``<name>.log``, or stdout to ``stdout_file``.
+
+    Each start truncates ``stdout_file``.
+    """
 
     name: str
     command: Sequence[str]

@@ -52,7 +52,7 @@ async def count(runtime: Runtime, endpoint_id: UUID, userid: str, address: str) 
 async def forgive(runtime: Runtime, endpoint_id: UUID, userid: str, address: str) -> None:
     """Reset the counter of this account and address after a sign-in, and mark the address as known there.
 
-    The address's own counter loses this one attempt only.
+    The address's own counter is reduced by this one attempt only.
     """
     account, bus = _account(endpoint_id, userid), runtime.bus
     await bus.set(_known(account, address), b"1", ttl_s=KNOWN_FOR_S)
@@ -76,7 +76,7 @@ async def give_back(bus: Bus, counters: Mapping[str, int]) -> None:
 
 
 def network(address: str) -> str:
-    """The counter's name of an address: an IPv6 address counts as its /64, which usually has one owner."""
+    """The name by which an address is counted. An IPv6 address counts as its /64, which usually has one owner."""
     try:
         parsed = ip_address(address)
     except ValueError:

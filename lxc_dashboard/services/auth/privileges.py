@@ -27,7 +27,7 @@ async def held(runtime: Runtime, session: Session, path: str) -> frozenset[str]:
 
 
 async def path_of_any(runtime: Runtime, session: Session, privilege: str, path: str, below: str) -> str:
-    """``path`` if the user holds ``privilege`` there, else the first such path below ``below``, else an empty text."""
+    """``path`` if the user holds ``privilege`` there, else the first such path below ``below``, else ""."""
     client = await acting.client(runtime, session)
     if privilege in await client.access.permissions(path):
         return path
@@ -36,7 +36,7 @@ async def path_of_any(runtime: Runtime, session: Session, privilege: str, path: 
 
 
 async def require(runtime: Runtime, session: Session, path: str, *privileges: str) -> None:
-    """Raises ``PrivilegeError`` naming the first of ``privileges`` that the user lacks at ``path``."""
+    """Raise ``PrivilegeError`` for the first of ``privileges`` that the user lacks at ``path``."""
     privileges_held = await held(runtime, session, path)
     for privilege in privileges:
         if privilege not in privileges_held:
@@ -46,7 +46,7 @@ async def require(runtime: Runtime, session: Session, path: str, *privileges: st
 async def missing(runtime: Runtime, session: Session, path: str, *privileges: str) -> str | None:
     """The first of ``privileges`` that the user lacks at ``path``; empty if they hold all.
 
-    None if PVE does not answer within ``ANSWER_WITHIN_S``: it has the last word when the user acts.
+    None if PVE does not answer within ``ANSWER_WITHIN_S``. PVE checks again when the user acts.
     """
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):

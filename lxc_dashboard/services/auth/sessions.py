@@ -66,19 +66,19 @@ _TICKET = msgspec.json.Decoder(_TicketPart)
 
 
 def cookie_name(public_url: str) -> str:
-    """The cookie's name; a ``PUBLIC_URL`` of plain http has one without the ``__Host-`` prefix."""
+    """The cookie's name, without the ``__Host-`` prefix if ``PUBLIC_URL`` is plain http."""
     return PLAIN_COOKIE_NAME if public_url.startswith("http://") else COOKIE_NAME
 
 
 def key_of(cookie_value: str) -> str:
-    """SHA-256, hex."""
+    """The session's key: SHA-256 of the cookie's value, in hex."""
     return hashlib.sha256(cookie_value.encode()).hexdigest()
 
 
 async def begin(
     runtime: Runtime, *, endpoint_id: UUID, endpoint_name: str, ticket: Ticket, address: str, user_agent: str
 ) -> tuple[Session, str]:
-    """Begin a session with a new ticket; the session and its cookie's value."""
+    """Begin a session with a new ticket. Returns the session and its cookie's value."""
     cookie_value = secrets.token_urlsafe(COOKIE_BYTES)
     session = Session(
         id=UUID(int=uuid7().int),
@@ -140,7 +140,7 @@ async def open_at(runtime: Runtime, endpoint_id: UUID) -> list[Session]:
 
 
 async def end(runtime: Runtime, session: Session) -> None:
-    """End a session: delete its ticket and its jobs' copies of it, and tell its pages. The jobs wait for a sign-in.
+    """End a session: delete its ticket and its jobs' copies of it, and notify its pages. The jobs wait for a sign-in.
 
     If PostgreSQL does not answer, the renewal by schedule wipes the copies later.
     """
@@ -163,7 +163,7 @@ async def wipe_copies(runtime: Runtime, session_id: UUID) -> None:
 
 
 async def end_all(runtime: Runtime, endpoint_id: UUID, userid: str) -> int:
-    """End all sessions of a user at an endpoint; their number."""
+    """End all sessions of a user at an endpoint. Returns their number."""
     open_sessions = await list_of(runtime, endpoint_id, userid)
     for session in open_sessions:
         await end(runtime, session)
@@ -171,7 +171,7 @@ async def end_all(runtime: Runtime, endpoint_id: UUID, userid: str) -> int:
 
 
 async def keep_ticket(runtime: Runtime, session: Session, ticket: str, csrf_token: str) -> Session:
-    """Store a renewed ticket unless the session has ended meanwhile. Does not extend the session."""
+    """Store a renewed ticket unless the session has ended since. Does not extend the session."""
     renewed = replace(session, ticket=ticket, csrf_token=csrf_token, ticket_issued_at=time.time())
     await _store_ticket(runtime, renewed)
     return renewed

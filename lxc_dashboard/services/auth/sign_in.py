@@ -97,7 +97,7 @@ def _key(token: str) -> str:
     return f"auth:challenge:{key_of(token)}"
 
 
-# PVE delays a refusal by 3 s. Ours all take one second more, to cover the network.
+# PVE delays a refusal by 3 s. Each of our refusals takes one second more, to cover the network.
 REFUSAL_DELAY_S: Final = 4.0
 # The directory of a realm may be slow.
 ANSWER_WITHIN_S: Final = 15.0
@@ -134,7 +134,7 @@ class SecondStep:
 async def sign_in(
     runtime: Runtime, endpoint_id: UUID, *, user: str, realm: str, password: str, origin: Origin
 ) -> SignedIn | SecondStep:
-    """The first step: the password.
+    """The first step of a sign-in: the password.
 
     Raises ``InvalidCredentialsError`` (every refusal of PVE), ``RateLimitedError``, ``UnreachableError``, ``TlsError``,
     ``NotFoundError`` (no such endpoint).
@@ -168,9 +168,9 @@ async def second_step(runtime: Runtime, token: str) -> SecondStep | None:
 
 
 async def answer(runtime: Runtime, token: str, kind: str, code: str, origin: Origin) -> SignedIn:
-    """The second step. Raises as ``sign_in``, and ``SessionExpiredError`` if the challenge has expired.
+    """The second step of a sign-in. Raises as ``sign_in``, and ``SessionExpiredError`` if the challenge has expired.
 
-    A wrong code can be corrected until then. Each attempt counts against the limits.
+    A wrong code can be corrected until the challenge expires. Each attempt counts against the limits.
     """
     challenge = await find(runtime, token)
     if challenge is None:
@@ -316,7 +316,7 @@ RENEW_AT_ONCE: Final = 20
 
 
 async def renew_due(runtime: Runtime) -> int:
-    """Renew the tickets past half of their life; the number of sessions checked.
+    """Renew the tickets past half of their life. Returns the number of sessions checked.
 
     Ends sessions whose ticket PVE refuses. Wipes jobs' copies of tickets that could not be wiped when their session ended.
     """

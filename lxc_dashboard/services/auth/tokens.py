@@ -2,8 +2,9 @@
 
 An accepted token is not checked again for ``HOLDS_FOR_S``: every act sends it to PVE anyway.
 
-PVE delays each refusal by seconds, and all requests to an endpoint share its connections. So each check of a token that PVE
-has not accepted within ``ACCEPTED_S`` is counted before the request, by address and by endpoint, and only a few run at once.
+PVE delays each refusal by seconds, and all requests to an endpoint share its connections. So each check of a token that
+PVE has not accepted within ``ACCEPTED_S`` is counted before the request, by token and by address. Only a few checks run
+at once at an endpoint.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ REFUSALS_PER_TOKEN: Final = 10
 REFUSALS_PER_ADDRESS: Final = 30
 REFUSALS_WINDOW_S: Final = 600
 ACCEPTED_S: Final = 24 * 3600.0
-# Of the 32 connections to an endpoint. A check of a valid token takes milliseconds.
+# How many of the 32 connections to an endpoint may check new tokens. A valid token's check takes milliseconds.
 AT_ONCE: Final = 8
 PLACE_WITHIN_S: Final = 1.0
 
@@ -175,7 +176,7 @@ async def verify(rt: Runtime, session: Session) -> None:
 
 
 async def _verify(rt: Runtime, session: Session, digest: str) -> None:
-    """Reads the stored result here, inside the shared task, to get the latest one."""
+    """Read the stored result inside the shared task, to get the latest one."""
     try:
         if await rt.bus.get(_held(digest)) is not None:
             return
@@ -208,7 +209,7 @@ async def _request_uncounted(rt: Runtime, session: Session) -> None:
 
 
 def _settle(rt: Runtime, key: str, check: asyncio.Task[None]) -> None:
-    """Retrieve the error: all callers may have gone."""
+    """Retrieve the error, because all callers may have gone."""
     rt.verifying.pop(key, None)
     if not check.cancelled():
         check.exception()
@@ -223,7 +224,7 @@ def _accepted(digest: str) -> str:
 
 
 async def _request(rt: Runtime, session: Session) -> None:
-    """PVE's messages go to the log only: the caller may be anybody."""
+    """``GET /version`` with the token. PVE's messages go to the log only, because the caller is not known yet."""
     try:
         client = await acting.client(rt, session)
         async with asyncio.timeout(ANSWER_WITHIN_S):

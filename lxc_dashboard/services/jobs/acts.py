@@ -41,7 +41,7 @@ RESULT: Final = "result"
 
 
 class ActCode(EventCode):
-    """How an act that was cancelled ended, and what became of its task in PVE."""
+    """How a cancelled act ended, and what became of its task in PVE."""
 
     CANCELLED = "act.cancelled"
     TASK_STOPPED = "act.cancelled.task_stopped"
@@ -51,7 +51,7 @@ class ActCode(EventCode):
 
 
 class NoParams(msgspec.Struct, frozen=True):
-    """Of an act that needs nothing but its guest."""
+    """The parameters of an act that needs only its guest."""
 
 
 @dataclass
@@ -61,9 +61,9 @@ class ActRun(Run):
     params: Any
 
     async def pve_task(self, name: str, task_type: str, post: Callable[[], Awaitable[str]]) -> TaskResult:
-        """Have PVE do it and wait for its end, its log told on the way; adopted where it was begun before.
+        """Start a task in PVE and wait for its end. Its log becomes events. A task that was started before is adopted.
 
-        ``task_type``: as PVE names the task, such as ``vzstart``. Raises what the POST raises, ``TaskFailedError``.
+        ``task_type``: PVE's name for it, such as ``vzstart``. Raises what the POST raises, and ``TaskFailedError``.
         """
         guest = self.guest
         return await run_noted(self, PveStep(name, task_type, str(guest.vmid), guest.node, TASK_DEADLINE_S, post))
@@ -73,7 +73,11 @@ Work = Callable[[ActRun, P], Awaitable[Message]]
 
 
 class Act(Kind[ActRun]):
-    """``needs``: the privileges that PVE asks for at ``path``. ``locks_guest``: no other act works on its guest meanwhile."""
+    """A kind of job that is one function.
+
+    ``needs``: the privileges that PVE requires at ``path``.
+    ``locks_guest``: no other act may work on the guest at the same time.
+    """
 
     patience_s = 15.0
     locks_guest = True
@@ -88,7 +92,7 @@ class Act(Kind[ActRun]):
         self.steps = (Step(name.rpartition(".")[2], self._do, begins),)
 
     def path(self, guest: Guest, params: msgspec.Struct) -> str:
-        """Where PVE asks for the act's privileges."""
+        """The path at which PVE requires the act's privileges."""
         del params
         return f"/vms/{guest.vmid}"
 
@@ -107,9 +111,9 @@ class Act(Kind[ActRun]):
         )
 
     async def locate(self, run: ActRun) -> None:
-        """Find the guest, and by what it is told from a later one with its vmid.
+        """Find the guest, and check by its mark that it is not a later one with the same vmid.
 
-        Raises ``NotFoundError`` where PVE shows the user no such container, or another one by now.
+        Raises ``NotFoundError`` if PVE shows the user no such container, or another one.
         """
         guest, facts = run.guest, run.checkpoint.facts
         found, mark = await asyncio.gather(
@@ -169,9 +173,9 @@ ACTS: Final[dict[str, Act]] = {}
 def act(
     name: str, *, begins: EventCode, needs: tuple[str, ...], params: type[msgspec.Struct] = NoParams
 ) -> Callable[[Work[Any]], Act]:
-    """Register a function as a kind of job. It returns what to tell the user at the end.
+    """Register a function as a kind of job. The function returns the message for the user at the end.
 
-    ``begins``: told when it begins. It may be begun again at any time, with the checkpoint that it had reached.
+    ``begins``: the event at its start. A worker may start it again at any time, from the checkpoint that it reached.
     """
 
     def made(work: Work[Any]) -> Act:

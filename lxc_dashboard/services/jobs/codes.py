@@ -1,4 +1,4 @@
-"""What a job can tell, as codes and parameters: ``lxc_dashboard.text`` puts them into words where they are shown."""
+"""The codes of job events. ``lxc_dashboard.text`` turns a code and its parameters into words where they are shown."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["STANDSTILLS", "EventCode", "JobCode", "Message", "Param"]
 
 
 class EventCode(MessageCode):
-    """Base of the codes of events, with texts in ``text/messages/events.py``. A feature declares its own beside its jobs."""
+    """Base of the codes of events. Texts: ``text/messages/events.py``. A feature declares its codes beside its jobs."""
 
 
 class JobCode(EventCode):
-    """What the engine tells of jobs of all kinds."""
+    """The engine's codes for jobs of all kinds."""
 
     SIGN_IN_ENDED = tickets.SIGN_IN_ENDED
     PAUSED = "job.paused"
@@ -36,5 +36,5 @@ class JobCode(EventCode):
     TOKEN_REFUSED = "job.token_refused"  # noqa: S105 a code
 
 
-# The time after these is nobody's work: the job waits for its user or its turn.
+# After these events the job waits for its user or its turn: that time does not count as work.
 STANDSTILLS: Final = frozenset({JobCode.PAUSED, JobCode.SIGN_IN_ENDED, JobCode.SLOT_AWAITED})

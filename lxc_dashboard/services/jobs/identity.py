@@ -1,8 +1,8 @@
-"""Which guests in PVE are the containers and guests of our jobs: PVE gives a vmid out again.
+"""Which guests in PVE are the containers and guests of our jobs. A vmid is not enough, because PVE reuses it.
 
-A container that a creation made carries a line in its notes (``mark``). Another guest of a job is known by its MAC addresses:
-PVE writes no time of creation into the config of a container, but makes up a MAC address for each network device. The
-container keeps it when it moves, is restored or rolled back. A clone, or a new container, gets others.
+A container that a creation made has a line in its notes (``line_of``). Another guest of a job is recognized by its MAC
+addresses. PVE stores no time of creation in a container's config, but generates a MAC address for each network device.
+A container keeps it when it is moved, restored or rolled back. A clone, or a new container, gets others.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def line_of(job_id: UUID) -> str:
 
 
 def creations_of(notes: str) -> frozenset[UUID]:
-    """The creations that the notes name; of a container that others made, none."""
+    """The ids of the creations that the notes name; empty for a container that others made."""
     return frozenset(UUID(found) for found in _ANY.findall(notes))
 
 
@@ -50,12 +50,12 @@ def without_lines(notes: str) -> str:
 
 log = structlog.get_logger(__name__)
 
-# A checkpoint's fact: the MAC addresses of the guest that the job found.
+# A key of ``Checkpoint.facts``: the MAC addresses of the guest that the job found.
 MARK: Final = "hwaddrs"
 
 
 async def read(client: ProxmoxClient, vmid: int, node: str) -> list[str]:
-    """The guest's mark; empty where it has no network device, or PVE does not tell the user. ``GET .../config``."""
+    """The guest's MAC addresses; empty without a network device, or if PVE refuses. ``GET .../config``."""
     try:
         config = await client.lxc.config(node, vmid)
     except (ApiError, PrivilegeError, NotFoundError) as error:
@@ -65,7 +65,7 @@ async def read(client: ProxmoxClient, vmid: int, node: str) -> list[str]:
 
 
 def is_same(job: Job, present: Iterable[str]) -> bool | None:
-    """Whether the guest with the job's vmid, whose mark is ``present``, is the one that the job found. None where nobody knows."""
+    """Whether the guest with the job's vmid and the mark ``present`` is the one that the job found. None if unknown."""
     found, now = set(Checkpoint.from_json(job.checkpoint).facts.get(MARK, ())), set(present)
     return bool(found & now) if found and now else None
 
@@ -75,11 +75,11 @@ ASKED_AT_A_LOOK: Final = 200
 
 
 class Standing(StrEnum):
-    """What PVE says of a container of ours.
+    """What PVE says about a container of ours.
 
-    ``coming``: it is being made, or was not made yet. ``gone``: its job has ended, and PVE has no guest of its vmid. ``replaced``: its vmid is a
-    guest that is surely another. ``strange``: a guest whose notes name no creation. ``unseen``: PVE shows the user none.
-    ``unknown``: PVE did not say.
+    ``coming``: in creation, or not created yet. ``gone``: its job has ended, and PVE has no guest with its vmid.
+    ``replaced``: another guest certainly has its vmid. ``strange``: the guest's notes name no creation.
+    ``unseen``: PVE shows the user no guest. ``unknown``: PVE did not answer.
     """
 
     OURS = "ours"
@@ -101,9 +101,9 @@ LOST: Final = {
 async def standings(
     client: ProxmoxClient, known: Iterable[KnownGuest], resources: Iterable[Resource]
 ) -> dict[UUID, Standing]:
-    """By the container's id. ``resources``: what PVE lists for the client's user now.
+    """The standing of each ``known`` container, by its id. ``resources``: what PVE lists for the client's user now.
 
-    ``GET /nodes/{node}/lxc/{vmid}/config`` for those that are listed, ``/cluster/nextid?vmid=`` for those that are not.
+    ``GET /nodes/{node}/lxc/{vmid}/config`` for listed guests, ``/cluster/nextid?vmid=`` for the others.
     """
     entries = list(resources)
     listed = {entry.vmid: entry for entry in entries if entry.is_guest}
@@ -138,9 +138,9 @@ async def _standing(
 
 
 async def standing_at(client: ProxmoxClient, guest: KnownGuest, node: str) -> Standing:
-    """As ``standings`` for one container, without a list: asked on ``node``, where it was last. Raises what PVE says.
+    """``standings`` of one container, without a list. Asks ``node``, where it was last. Raises the errors of PVE.
 
-    ``GET /nodes/{node}/lxc/{vmid}/config``, and ``/cluster/nextid?vmid=`` where that is refused.
+    ``GET /nodes/{node}/lxc/{vmid}/config``, and ``/cluster/nextid?vmid=`` if that is refused.
     """
     try:
         return await _standing_of(client, guest, node)
@@ -151,9 +151,9 @@ async def standing_at(client: ProxmoxClient, guest: KnownGuest, node: str) -> St
 
 
 async def _standing_of(client: ProxmoxClient, guest: KnownGuest, node: str) -> Standing:
-    """Of a vmid that a container on ``node`` has."""
+    """The standing for a vmid that a container on ``node`` has."""
     config = await client.lxc.config(node, guest.vmid)
-    if config.is_bare:  # it is being made, or restored
+    if config.is_bare:  # it is being created or restored
         return Standing.UNKNOWN if guest.was_made else Standing.COMING
     named = creations_of(config.description)
     if named & guest.creations:
@@ -162,11 +162,11 @@ async def _standing_of(client: ProxmoxClient, guest: KnownGuest, node: str) -> S
 
 
 async def forget_lost(db: DatabaseService, known: Iterable[KnownGuest], found: Mapping[UUID, Standing]) -> None:
-    """Mark those deleted that PVE does not have, unless a job has worked on them since they were read.
+    """Mark as deleted the containers that PVE does not have, unless a job has worked on them since they were read.
 
-    One that was never made keeps its secrets for a retry.
+    A container that was never made keeps its secrets for a retry.
     """
-    in_order = sorted(known, key=lambda guest: guest.container_id)  # of locks: two looks never wait for each other
+    in_order = sorted(known, key=lambda guest: guest.container_id)  # two callers lock in the same order: no deadlock
     lost = [(each, at) for each in in_order if found.get(each.container_id) in LOST and (at := each.ended_at)]
     if not lost:
         return
@@ -181,7 +181,7 @@ async def forget_lost(db: DatabaseService, known: Iterable[KnownGuest], found: M
 
 @dataclass(slots=True)
 class Sight:
-    """What was found out of one container since it is listed without a break, or is not."""
+    """The standing of one container, valid while ``listed`` does not change."""
 
     container_id: UUID
     standing: Standing
@@ -189,7 +189,7 @@ class Sight:
 
 
 class Identities:
-    """Which of our containers are the guests that PVE lists, asked once for each as long as nothing speaks against it."""
+    """Which of our containers are the guests that PVE lists. Keeps a settled answer until something contradicts it."""
 
     def __init__(self, client: ProxmoxClient, db: DatabaseService, endpoint_id: UUID) -> None:
         self._client = client
@@ -198,11 +198,11 @@ class Identities:
         self._seen: dict[int, Sight] = {}
 
     def doubt(self, vmid: int) -> None:
-        """A task has made or deleted a guest of this vmid: look again."""
+        """Check this vmid again, because a task has created or deleted its guest."""
         self._seen.pop(vmid, None)
 
     async def known(self, resources: list[Resource]) -> dict[int, KnownGuest]:
-        """Those of ours, by vmid; what PVE has no more is marked deleted."""
+        """Our containers, by vmid. Marks those deleted that PVE no longer has."""
         async with self._db.transaction() as tx:
             known = await tx.containers.known(self._endpoint_id)
         listed = {entry.vmid for entry in resources if entry.is_guest}

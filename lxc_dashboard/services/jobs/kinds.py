@@ -1,4 +1,4 @@
-"""The kinds of jobs: what the engine asks of each, and where it finds them by name."""
+"""The kinds of jobs: the interface that the engine calls, and the registry by name."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ R = TypeVar("R", bound=Run)
 
 @dataclass(frozen=True, slots=True)
 class Step(Generic[R]):
-    """A part of a job that may be begun again at any time. ``begins``: told when it does; it has no parameters.
+    """A part of a job that may be started again at any time.
 
-    ``band``: its percentages of the whole job.
+    ``begins``: the event at its start, without parameters. ``band``: its percentages of the whole job.
     """
 
     name: str
@@ -36,9 +36,10 @@ class Step(Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What a cancelled job leaves. ``remains``: a guest in PVE, as far as is known. ``owes``: something goes on that can be
-    ended once PVE and the guest answer. ``note``: what became of its task in PVE, for its last event; ``reason``: why PVE
-    could not be asked.
+    """What a cancelled job leaves behind.
+
+    ``remains``: PVE has a guest, as far as is known. ``owes``: something still runs, to be stopped once PVE and the
+    guest answer. ``note``: what became of its task in PVE, for its last event. ``reason``: why PVE could not be asked.
     """
 
     remains: bool = True
@@ -49,10 +50,10 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a job ends. ``message`` is its last event; ``result`` is what a job that is done found or made.
+    """How a job ends. ``message``: its last event. ``result``: what a successful job found or made.
 
-    ``error``: ``{"message", "remedy", "phase", "step", "tail"}`` of one that failed or was cancelled. Instead of a
-    ``message`` from an exception it has ``code`` and ``params``.
+    ``error`` of a failed or cancelled job: ``{"message", "remedy", "phase", "step", "tail"}``. A reason of the product
+    has ``code`` and ``params`` instead of ``message``.
     """
 
     state: JobState
@@ -64,9 +65,9 @@ class End:
 
 
 class StandstillError(Exception):
-    """The job gives its lease back and ends for now. ``state``: queued by others' turn, or paused by its user.
+    """The job releases its lease and stops for now. ``state``: queued for its turn, or paused by its user.
 
-    ``None``: that was stored already.
+    ``None``: the state is stored already.
     """
 
     def __init__(self, state: JobState | None = None) -> None:
@@ -75,13 +76,13 @@ class StandstillError(Exception):
 
 
 class BeginAgainError(Exception):
-    """The job is about another guest now: it is to be opened anew. Never leaves the engine."""
+    """The job is about another guest now, so it must be opened again. Does not leave the engine."""
 
 
 class Kind(ABC, Generic[R]):
-    """One kind of job. ``name`` stands in the row; ``action`` begins the names of its audit entries.
+    """One kind of job. ``name`` is stored in the row; ``action`` is the prefix of its actions in the audit.
 
-    ``patience_s``: how long a step that gets nowhere is tried again.
+    ``patience_s``: how long a step without progress is tried again.
     """
 
     name: str
@@ -91,27 +92,27 @@ class Kind(ABC, Generic[R]):
 
     @abstractmethod
     async def open(self, rt: Runtime, job: Job, recorder: Recorder) -> R:
-        """The run of a job whose lease is held. Raises ``SessionExpiredError`` where it needs a sign-in."""
+        """Prepare the run of a job whose lease is held. Raises ``SessionExpiredError`` if it requires a new sign-in."""
 
     async def close(self, run: R) -> None:
-        """Give back what ``open`` took."""
+        """Release what ``open`` took."""
 
     async def locate(self, run: R) -> None:
-        """Find the guest before a step is tried. Raises what PVE says."""
+        """Find the guest before a step is tried. Raises the errors of PVE."""
 
     async def examine(self, run: R, error: DashboardError) -> None:
-        """Raise where a step that may be tried again cannot succeed."""
+        """Raise if another try of the step cannot succeed after the retryable ``error``."""
 
     @abstractmethod
     async def stop(self, run: R) -> Left:
-        """End what a cancelled job has under way. Raises what PVE says."""
+        """Stop what a cancelled job has running. Raises the errors of PVE."""
 
     @abstractmethod
     def stop_without_pve(self, recorder: Recorder, error: DashboardError) -> Left:
-        """Tell what a cancelled job may have under way that nobody can end."""
+        """What a cancelled job may still have running, because PVE could not be asked to stop it."""
 
     async def end_idle(self, rt: Runtime, job: Job) -> bool:
-        """End a job that was asked to cancel without a worker. False where something may be under way, or a worker has it."""
+        """End a cancelling job without a worker. False if something may be running, or a worker holds the job."""
         del rt, job
         return False
 
@@ -121,21 +122,21 @@ class Kind(ABC, Generic[R]):
 
     @abstractmethod
     def done(self, run: R) -> End:
-        """What a job whose steps are all done leaves."""
+        """The end of a job whose steps are all done."""
 
     @abstractmethod
     def cancelled(self, by: str, recorder: Recorder, left: Left) -> Message:
         """The last event of a cancelled job."""
 
     async def record(self, tx: Transaction, job: Job, end: End, run: R | None, recorder: Recorder) -> None:
-        """What else is stored in the transaction that ends the job."""
+        """Store more in the transaction that ends the job."""
 
 
 _KINDS: Final[dict[str, Kind[Any]]] = {}
 
 
 def register(kind: Kind[Any]) -> None:
-    """Make the engine know a kind. Raises ``ValueError`` for a name that is taken."""
+    """Register a kind for the engine. Raises ``ValueError`` for a name that is taken."""
     if kind.name in _KINDS:
         raise ValueError(f"two kinds of jobs named {kind.name}")
     _KINDS[kind.name] = kind
@@ -151,5 +152,5 @@ def known() -> frozenset[str]:
 
 
 def kind_of(name: str) -> Kind[Any]:
-    """Raises ``KeyError`` for a kind of a newer version, or one whose module nobody imported."""
+    """Raises ``KeyError`` for a kind of a newer version, or one whose module was not imported."""
     return _KINDS[name]

@@ -1,7 +1,7 @@
-"""Jobs that a user may see: those of an endpoint, filtered, a page at a time; and at a glance, as the feed shows them.
+"""Lists of jobs that a user may see: filtered pages of an endpoint's jobs, and short lists for the rows of the feed.
 
-A glance asks PVE nothing, so any page may look often. A container of ours carries its latest creation in the feed. A guest
-that the product does not know is known by its vmid.
+The short lists do not call PVE, so any page may read them often. A container of ours is matched by its latest creation,
+which the feed names. Any other guest is matched by its vmid.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 SEEN_FOR_S: Final = 15.0
-ANSWER_WITHIN_S: Final = 4.0  # one's own jobs need no answer of PVE
+ANSWER_WITHIN_S: Final = 4.0  # the user's own jobs are listed without PVE
 
 __all__ = ["Choices", "JobPage", "Wanted", "page_of", "rows_of", "views_of"]
 
@@ -49,9 +49,9 @@ class JobPage:
 
 
 async def page_of(rt: Runtime, session: Session, wanted: Wanted, *, limit: int, offset: int = 0) -> JobPage:
-    """Newest first: the user's own jobs, and those of guests that PVE shows the user. Raises what PVE says.
+    """The user's own jobs, and those of guests that PVE shows the user, newest first. Raises the errors of PVE.
 
-    ``limit`` and ``offset`` count what is seen: a page is read again without the jobs that turn out to be hidden.
+    ``limit`` and ``offset`` count visible jobs: a page that holds hidden jobs is read again without them.
     """
     shown, own_only = await _viewer(rt, session)
     viewer, rows = await _seen(rt, session, shown, wanted, limit=limit, offset=offset)
@@ -63,7 +63,7 @@ async def page_of(rt: Runtime, session: Session, wanted: Wanted, *, limit: int, 
 
 
 async def rows_of(rt: Runtime, session: Session, wanted: Wanted, *, limit: int) -> Sequence[Named]:
-    """``page_of`` for kinds with a view of their own: the rows of its first page."""
+    """The rows of the first page of ``page_of``, for kinds with a view of their own."""
     viewer, _ = await _viewer(rt, session)
     return (await _seen(rt, session, viewer, wanted, limit=limit, offset=0))[1]
 
@@ -76,7 +76,7 @@ def views_of(session: Session, rows: Iterable[Named], places: Mapping[UUID, Plac
 async def _seen(
     rt: Runtime, session: Session, shown: Viewer, wanted: Wanted, *, limit: int, offset: int
 ) -> tuple[Viewer, Sequence[Named]]:
-    """The page's rows, all of which may be seen, and the viewer with what was found hidden."""
+    """The viewer with the hidden ids that were found, and the page's rows, all visible to the user."""
     known, seen = await _hidden(rt, session), frozenset[UUID]()
     viewer = replace(shown, hidden=known)
     while True:
@@ -97,7 +97,7 @@ async def _seen(
 
 
 async def _hidden(rt: Runtime, session: Session) -> frozenset[UUID]:
-    """What an earlier page has found hidden holds for ``SEEN_FOR_S``, so that the next one goes on where that ended."""
+    """The ids that an earlier page found hidden, cached for ``SEEN_FOR_S``, so that the next page's offset is right."""
     try:
         known = await rt.bus.get(f"jobs:hidden:{session.id}")
     except ServiceUnavailableError as error:
@@ -114,7 +114,7 @@ async def _hide(rt: Runtime, session: Session, hidden: frozenset[UUID]) -> None:
 
 
 async def _viewer(rt: Runtime, session: Session) -> tuple[Viewer, bool]:
-    """Whose view it is, and whether PVE did not answer. What it shows holds for ``SEEN_FOR_S``: an open list is read often."""
+    """The viewer, and whether PVE failed to answer. Caches the answer for ``SEEN_FOR_S``: open lists are read often."""
     known, silent = b"", False
     try:
         known = await _known(rt, session)
@@ -148,7 +148,7 @@ async def _ask(rt: Runtime, session: Session) -> bytes:
 
 
 class FeedRow(Protocol):
-    """A guest as the live list has it. ``job``: the id of the creation that made it, or empty."""
+    """A guest in the feed. ``job``: the id of the creation that made it, or empty."""
 
     @property
     def job(self) -> str: ...
@@ -160,12 +160,12 @@ RUNNING_AT_MOST: Final = 200
 
 
 async def running(rt: Runtime, session: Session, rows: Rows) -> tuple[JobView, ...]:
-    """The jobs that a worker works on now, newest first. ``rows``: those of the feed."""
+    """The jobs that a worker works on now, newest first. ``rows``: the guests in the feed, by vmid."""
     return await _listed(rt, session, rows, Wanted((JobState.RUNNING, JobState.CANCELLING)), RUNNING_AT_MOST)
 
 
 async def named(rt: Runtime, session: Session, rows: Rows, name: str, limit: int) -> tuple[JobView, ...]:
-    """The newest ``limit`` jobs whose guest's name holds every word of ``name``."""
+    """The newest ``limit`` jobs whose guest's name contains every word of ``name``."""
     return await _listed(rt, session, rows, Wanted(name=name), limit)
 
 

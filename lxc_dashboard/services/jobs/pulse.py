@@ -1,4 +1,4 @@
-"""How the jobs of an endpoint stand, in one small query: what a list needs to stay true."""
+"""The states of an endpoint's jobs in one small query, which keeps a list up to date."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NEWEST: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class JobPulse:
-    """``place`` is where a queued one stands."""
+    """The state of one job. ``place``: a queued job's place in the queue."""
 
     id: UUID
     kind: str
@@ -32,13 +32,16 @@ class JobPulse:
 
 
 async def pulse(rt: Runtime, endpoint_id: UUID) -> tuple[JobPulse, ...]:
-    """What runs, and the newest jobs. Not asked of anybody's rights: only for ids that were shown before, and to see that any changed."""
+    """The running jobs and the newest ones.
+
+    Checks no privileges. Use it only for ids that the user was shown before, and to notice that any job changed.
+    """
     async with rt.db.transaction() as tx:
         return _pulses(await tx.job_lists.pulse(endpoint_id, NEWEST), await tx.slots.places(endpoint_id))
 
 
 async def pulse_of(rt: Runtime, endpoint_id: UUID, ids: Collection[UUID]) -> tuple[JobPulse, ...]:
-    """As ``pulse``, of these jobs."""
+    """``pulse`` of the jobs ``ids``."""
     async with rt.db.transaction() as tx:
         return _pulses(await tx.job_lists.pulse_of(endpoint_id, ids), await tx.slots.places(endpoint_id))
 

@@ -1,4 +1,4 @@
-"""From a signed-in user's wish to a job that a worker can take."""
+"""Turns a signed-in user's request into a job that a worker can take."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ async def request(
     *,
     job_id: UUID | None = None,
 ) -> UUID:
-    """Have ``act`` done to the guest by a worker; the job's id. The same ``job_id`` twice makes one job.
+    """Store and enqueue a job that does ``act`` to the guest. Returns its id. The same ``job_id`` twice makes one job.
 
-    Raises ``BusyGuestError`` where an unfinished job locks the guest, ``PrivilegeError``, ``SessionExpiredError``,
-    ``msgspec.ValidationError`` for wrong ``params``, what PVE says.
+    Raises ``BusyGuestError`` if an unfinished job locks the guest, ``PrivilegeError``, ``SessionExpiredError``,
+    ``msgspec.ValidationError`` for invalid ``params``, and the errors of PVE.
     """
     checked = params_of(act, params or {})
     container_id, _ = await asyncio.gather(
@@ -63,7 +63,7 @@ async def request(
             await _audit(lent.tx, session, act, guest, AuditResult.OK, job=str(wanted))
     except ConflictError as error:
         if job_id is not None and await is_known(rt, session, job_id):
-            return job_id  # the same request, a moment earlier
+            return job_id  # the same request was stored a moment earlier
         await refuse_busy(rt, session.endpoint_id, guest, error)
     await enqueue(rt, wanted)
     return wanted
@@ -85,7 +85,7 @@ def _job(session: Session, act: Act, guest: Guest, **values: Any) -> Job:
 
 
 async def _container_of(rt: Runtime, session: Session, guest: Guest) -> UUID | None:
-    """The container of ours that has the vmid, unless PVE says that the guest is another one by now."""
+    """The id of our container with this vmid, unless PVE says that the guest is another one now."""
     async with rt.db.transaction() as tx:
         container = await tx.containers.by_vmid(session.endpoint_id, guest.vmid)
         known = await tx.containers.known(session.endpoint_id, [container.id]) if container else ()
@@ -96,7 +96,7 @@ async def _container_of(rt: Runtime, session: Session, guest: Guest) -> UUID | N
 
 
 async def _require_privileges(rt: Runtime, session: Session, act: Act, guest: Guest, path: str) -> None:
-    """Raises ``PrivilegeError``, which is audited."""
+    """Raise ``PrivilegeError``, with an audit entry, if the user lacks a privilege."""
     try:
         await privileges.require(rt, session, path, *act.needs)
     except PrivilegeError as error:
@@ -106,7 +106,7 @@ async def _require_privileges(rt: Runtime, session: Session, act: Act, guest: Gu
 
 
 async def is_known(rt: Runtime, session: Session, job_id: UUID) -> bool:
-    """Whether the user made this very request before. Raises ``ConflictError`` where the id belongs to somebody else."""
+    """Whether the user made this request before. Raises ``ConflictError`` if the id belongs to another user's job."""
     try:
         async with rt.db.transaction() as tx:
             job = await tx.jobs.get(job_id)
@@ -120,10 +120,10 @@ async def is_known(rt: Runtime, session: Session, job_id: UUID) -> bool:
 async def refuse_busy(
     rt: Runtime, endpoint_id: UUID, guest: Guest, error: ConflictError, *, own: UUID | None = None
 ) -> NoReturn:
-    """Raise ``BusyGuestError`` where a job other than ``own`` locks the guest, else ``error``."""
+    """Raise ``BusyGuestError`` if a job other than ``own`` locks the guest, else ``error``."""
     async with rt.db.transaction() as tx:
         first = await tx.jobs.locking(endpoint_id, guest.vmid)
-    if first is None or first.id == own:  # it has ended by now, or is not what was in the way
+    if first is None or first.id == own:  # it has ended since, or did not cause the conflict
         raise error
     raise BusyGuestError(str(guest), first.kind, first.userid, first.id) from error
 

@@ -1,4 +1,4 @@
-"""Jobs of any kind as users see and cancel them, and acts as users retry them (creations: ``services/creation/service.py``)."""
+"""How users see and cancel jobs of any kind, and retry acts. For creations see ``services/creation/service.py``."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Shown:
 async def visible(rt: Runtime, session: Session, job_id: UUID) -> Shown:
     """A job at the session's endpoint: the user's own, or of a guest that PVE shows the user.
 
-    Raises ``NotFoundError``, also for a job that the user may not see, and what PVE says.
+    Raises ``NotFoundError``, also for a job that the user may not see, and the errors of PVE.
     """
     async with rt.db.transaction() as tx:
         job, container, template = await tx.job_lists.get(job_id)
@@ -61,7 +61,7 @@ async def visible(rt: Runtime, session: Session, job_id: UUID) -> Shown:
 
 
 async def visible_now(rt: Runtime, session: Session, job_id: UUID) -> Shown:
-    """As ``visible``. Of a job that has ended PVE is asked whether its container still exists.
+    """``visible``, after asking PVE whether the container of an ended job still exists.
 
     A token that may manage the guest owns the jobs of its user.
     """
@@ -73,14 +73,14 @@ async def visible_now(rt: Runtime, session: Session, job_id: UUID) -> Shown:
 
 
 async def get_job(rt: Runtime, session: Session, job_id: UUID) -> JobView:
-    """A job of any kind as ``visible_now`` has it, with its place in the line."""
+    """A job of any kind as ``visible_now`` returns it, with its place in the queue."""
     shown = await visible_now(rt, session, job_id)
     view = job_view(shown.job, shown.container, shown.template, own=shown.own, manages=shown.manages)
     return replace(view, place=await place_of(rt, shown.job))
 
 
 async def place_of(rt: Runtime, job: Job) -> Place | None:
-    """Where a queued job stands in the line."""
+    """A queued job's place in the queue; None for other jobs."""
     if job.state != JobState.QUEUED:
         return None
     async with rt.db.transaction() as tx:
@@ -88,10 +88,10 @@ async def place_of(rt: Runtime, job: Job) -> Place | None:
 
 
 async def cancel(rt: Runtime, session: Session, job_id: UUID) -> Job:
-    """Ask a job to stop. Its worker does so within 15 s; a job with nothing under way ends here.
+    """Request a cancel. The job's worker stops it within 15 s. A job with nothing running ends here.
 
-    Others' jobs need VM.Allocate on the guest, or Datastore.AllocateTemplate at the storage.
-    Raises ``NotFoundError``, ``PrivilegeError``, ``ConflictError`` (it has ended), what PVE says.
+    Other users' jobs require VM.Allocate on the guest, or Datastore.AllocateTemplate at the storage.
+    Raises ``NotFoundError``, ``PrivilegeError``, ``ConflictError`` (it has ended), and the errors of PVE.
     """
     shown = await visible(rt, session, job_id)
     job, own = shown.job, shown.own
@@ -117,10 +117,10 @@ async def cancel(rt: Runtime, session: Session, job_id: UUID) -> Job:
 
 
 async def retry(rt: Runtime, session: Session, job_id: UUID, *, new_id: UUID | None = None) -> UUID:
-    """Ask again for an act that failed or was cancelled; the id of the new job, which acts as the caller.
+    """Retry a failed or cancelled act as a new job with the caller's rights. Returns the new job's id.
 
-    The same ``new_id`` twice makes one job. Raises ``NotFoundError`` (the job or its guest), ``ConflictError`` (it has not
-    failed, or is no act), and what ``request`` raises.
+    The same ``new_id`` twice makes one job. Raises ``NotFoundError`` (the job or its guest), ``ConflictError`` (the job
+    has not failed, or is no act), and what ``request`` raises.
     """
     job = (await visible(rt, session, job_id)).job
     if job.state not in RETRYABLE:

@@ -1,4 +1,4 @@
-"""A job of any kind as pages and programs show it: never a row, never a secret."""
+"""The view of a job of any kind for pages and the API: no database row, no secret."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lxc_dashboard.services.jobs.acts import ACTS
 
 @dataclass(frozen=True, slots=True)
 class JobError:
-    """``remedy`` is set for what has no code. ``step`` is what failed, as people name it; ``tail`` the last lines of a PVE task."""
+    """``remedy``: for errors without a code. ``step``: what failed, in words. ``tail``: last lines of a PVE task."""
 
     reason: Message
     remedy: str = ""
@@ -30,10 +30,11 @@ class JobError:
 class JobView:
     """``vmid``, ``node`` and ``name`` are the guest's. ``template`` and ``batch_id`` are set for creations only.
 
-    ``outcome``: how an act that is done ended, as ``Message`` is stored. ``exists``: PVE has, or will get, the guest, as far as is known.
-    ``place``: where a queued job stands in the line. ``own``: the job belongs to the user who asked for this view.
-    ``manages``: this user may cancel it though it is another user's.
-    ``may_*`` say what the page may offer; PVE still has the last word.
+    ``outcome``: the stored ``Message`` of a successful act.
+    ``exists``: PVE has the guest, or will get it, as far as is known. ``place``: a queued job's place in the queue.
+    ``own``: the job belongs to the user who requested this view.
+    ``manages``: this user may cancel the job although it is another user's.
+    ``may_*``: what the page may offer; PVE still decides.
     """
 
     id: UUID
@@ -63,7 +64,7 @@ class JobView:
 
 
 def job_view(job: Job, container: Container | None, template: str, *, own: bool, manages: bool = False) -> JobView:
-    """``container``: of a guest that the product knows. ``own`` and ``manages`` as in ``JobView``."""
+    """``container``: the job's, if the product knows its guest. ``own`` and ``manages`` as in ``JobView``."""
     fields = fields_of(job, container, template, own=own, manages=manages)
     over = fields["state"] in {JobState.FAILED, JobState.CANCELLED}
     return JobView(**fields, may_retry=job.kind in ACTS and over)

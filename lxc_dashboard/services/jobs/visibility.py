@@ -1,7 +1,7 @@
 """Which jobs a user may see: their own, and those of guests that PVE shows them.
 
-PVE gives a vmid out again. So a container of ours counts only while the guest of its vmid is that container. An act on
-another guest that has ended counts only while the guest of its vmid is the one that it found (``identity``).
+PVE reuses vmids. So a container of ours counts only while the guest with its vmid is still that container. An ended act
+on another guest counts only while the guest with its vmid is the one that the job found (``identity``).
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 SEE_PRIVILEGE: Final = "VM.Audit"
-MANAGE_PRIVILEGE: Final = "VM.Allocate"  # as PVE asks for the deletion of a guest
-# Jobs about no guest: at the storage that they write to
+MANAGE_PRIVILEGE: Final = "VM.Allocate"  # PVE requires the same to delete a guest
+# For jobs without a guest: held at the storage that they write to.
 SEE_AT_STORAGE: Final = "Datastore.Audit"
 MANAGE_AT_STORAGE: Final = "Datastore.AllocateTemplate"
 AT_STORAGE: Final = {SEE_AT_STORAGE: SEE_PRIVILEGE, MANAGE_AT_STORAGE: MANAGE_PRIVILEGE}
 GRANTED: Final = frozenset({SEE_PRIVILEGE, MANAGE_PRIVILEGE, CONSOLE_PRIVILEGE})
 HOLDS_FOR_S: Final = 15.0
-ALL_GUESTS: Final = "/vms"  # where one may see every guest, what is left of one that is gone may be seen too
+ALL_GUESTS: Final = "/vms"  # VM.Audit here also shows the jobs of deleted containers
 
 
 async def held(rt: Runtime, session: Session, job: Job, container: Container | None) -> frozenset[str]:
     """What the user may do with another user's job: see it, manage it, open its guest's console, or nothing.
 
-    Of a job about no guest the privileges at its storage count, as ``AT_STORAGE`` translates them.
-    ``container``: the job's, where the product knows its guest. An answer holds for ``HOLDS_FOR_S``, because a log is read
-    in many small pieces. Raises ``UnreachableError`` where PVE does not say whether the guest is still the job's.
+    For a job without a guest, the privileges at its storage count, translated by ``AT_STORAGE``.
+    ``container``: the job's, if the product knows its guest. The result is cached for ``HOLDS_FOR_S``, because a log is
+    read in many small pieces. Raises ``UnreachableError`` if PVE does not say whether the guest is still the job's.
     """
     subject = f"{container.id}:{container.deleted_at is not None}" if container else f"{job.id}:{job.state in FINISHED}"
     key = f"job:held:{session.id}:{subject}"
@@ -79,7 +79,7 @@ async def _held(rt: Runtime, session: Session, job: Job, container: Container | 
         client = await acting.client(rt, session)
         resources = await client.cluster.resources()
         if not _lists(resources, vmid):
-            # PVE grants privileges on a vmid without a guest, too. Only a container of ours may still be in the making.
+            # PVE grants privileges also on a vmid without a guest. Only a container of ours may still be in creation.
             return found & GRANTED if container else frozenset()
         if container is None and not await _is_about(rt, session, client, [job], resources):
             return frozenset()
@@ -93,7 +93,7 @@ async def _held(rt: Runtime, session: Session, job: Job, container: Container | 
 
 
 def managed_at(job: Job, container: Container | None) -> tuple[str, str]:
-    """The path and the privilege there that another's job is cancelled with."""
+    """The path, and the privilege that a user needs there to cancel another user's job."""
     vmid = container.vmid if container else job.vmid
     return (f"/vms/{vmid}", MANAGE_PRIVILEGE) if vmid else (_storage(job), MANAGE_AT_STORAGE)
 
@@ -103,7 +103,7 @@ def _storage(job: Job) -> str:
 
 
 async def seen(rt: Runtime, session: Session, containers: Sequence[Container]) -> frozenset[UUID]:
-    """The ids of those of others' containers whose jobs the user may see in a list."""
+    """The ids of those other users' ``containers`` whose jobs this user may see in a list."""
     if not containers:
         return frozenset()
     client = await acting.client(rt, session)
@@ -118,7 +118,10 @@ async def seen(rt: Runtime, session: Session, containers: Sequence[Container]) -
 
 
 async def seen_acts(rt: Runtime, session: Session, jobs: Sequence[Job]) -> frozenset[UUID]:
-    """The ids of those of others' acts on guests that the product does not know which the user may see in a list."""
+    """The ids of those ``jobs`` that this user may see in a list.
+
+    They are other users' acts on guests that the product does not know.
+    """
     if not jobs:
         return frozenset()
     client = await acting.client(rt, session)
@@ -128,7 +131,7 @@ async def seen_acts(rt: Runtime, session: Session, jobs: Sequence[Job]) -> froze
 async def _is_about(
     rt: Runtime, session: Session, client: ProxmoxClient, jobs: Sequence[Job], resources: Sequence[Resource]
 ) -> frozenset[UUID]:
-    """The ids of those whose guest PVE lists. Until a job ends, that is whatever guest has its vmid."""
+    """The ids of the jobs whose guest PVE lists. Until a job ends, any guest with its vmid counts."""
     nodes = {entry.vmid: entry.node for entry in resources if entry.is_guest}
     ended = [job for job in jobs if job.vmid in nodes and job.state in FINISHED]
     vmids = sorted({job.vmid for job in ended})
@@ -144,7 +147,7 @@ async def _is_about(
 
 
 async def _mark_of(rt: Runtime, session: Session, client: ProxmoxClient, vmid: int, node: str) -> list[str]:
-    """As ``identity.read``. What PVE told holds for ``HOLDS_FOR_S``."""
+    """``identity.read``. A mark that is not empty is cached for ``HOLDS_FOR_S``."""
     key = f"guest:mark:{session.id}:{vmid}"
     try:
         known = await rt.bus.get(key)
@@ -160,7 +163,10 @@ async def _mark_of(rt: Runtime, session: Session, client: ProxmoxClient, vmid: i
 
 
 async def is_lost(rt: Runtime, session: Session, container: Container) -> bool:
-    """Whether PVE says that the container of an ended job is not there; it is then marked deleted. False where PVE does not say."""
+    """Whether PVE reports that the container of an ended job does not exist. Marks it deleted then.
+
+    False if PVE does not answer.
+    """
     async with rt.db.transaction() as tx:
         known = await tx.containers.known(session.endpoint_id, [container.id])
     try:
@@ -184,7 +190,7 @@ async def _standings(
     containers: Sequence[Container],
     resources: Sequence[Resource],
 ) -> dict[UUID, Standing]:
-    """How those that we know stand, by their ids. That one is ours holds for ``HOLDS_FOR_S``, for whoever asks."""
+    """The standing of each known container, by its id. Caches ``Standing.OURS`` for ``HOLDS_FOR_S``, for all users."""
     ours = {each.id for each in containers if await _remembered(rt, each.id) is not None}
     asked = [each.id for each in containers if each.id not in ours]
     async with rt.db.transaction() as tx:

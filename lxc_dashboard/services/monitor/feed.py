@@ -1,8 +1,8 @@
 """The feed: one poller for each user and endpoint across all processes, with any number of viewers.
 
-In each web process a ``FeedHub`` has a replica of every feed that is viewed through it. The replica follows a Redis stream of
-patches, which the process with the feed's lease writes. A snapshot in Redis lets a new process start in the middle. Without
-viewers nothing polls.
+In each web process a ``FeedHub`` has a replica of every feed that is viewed through it. The replica follows a Redis
+stream of patches, which the process with the feed's lease writes. A snapshot in Redis lets a new process start without
+older patches. Without viewers no process polls.
 """
 
 from __future__ import annotations
@@ -95,14 +95,14 @@ class FeedHub:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def watch(self, session: Session, viewer: str) -> str:
-        """Add ``viewer`` (a socket) to the feed of the session's user; the feed's key."""
+        """Add ``viewer`` (a socket) to the feed of the session's user. Returns the feed's key."""
         self.unwatch(viewer)
         replica = self._replica(session)
         replica.viewers[viewer] = session
         return replica.key
 
     def unwatch(self, viewer: str) -> list[str]:
-        """Remove a viewer; the keys of its feeds."""
+        """Remove a viewer. Returns the keys of its feeds."""
         seen = [replica for replica in self._replicas.values() if replica.viewers.pop(viewer, None)]
         for replica in seen:
             if not replica.viewers:
@@ -141,7 +141,7 @@ class FeedHub:
         return (await self._ready_replica(session)).snapshot()
 
     async def nodes(self, session: Session) -> bytes:
-        """JSON ``{v, meta}`` without rows; else as ``snapshot``."""
+        """JSON ``{v, meta}`` without rows, not compressed. Waits as ``snapshot``."""
         replica = await self._ready_replica(session)
         return msgspec.json.encode({"v": replica.v, "meta": replica.meta})
 
@@ -277,7 +277,7 @@ class Publisher:
     def __init__(self, bus: Bus, replica: Replica) -> None:
         self._bus = bus
         self._replica = replica
-        # Starts at the time, so that numbers grow even after Redis lost its data. Each patch names its predecessor.
+        # Numbers start at the present time, so that they grow even after Redis lost its data.
         self._prev, self._v = replica.v, max(replica.v, int(time.time()))
         self._next_snapshot = 0.0
 
@@ -313,7 +313,7 @@ class Publisher:
             await self._bus.set(f"{self._replica.key}:snapshot", msgspec.json.encode(whole), ttl_s=SNAPSHOT_KEPT_S)
 
     async def _send(self, changed: Mapping[int, Row | Fields], gone: list[int], meta: dict[str, Any]) -> str:
-        """Publish one patch; its id in the stream."""
+        """Publish one patch. Returns its id in the stream."""
         self._v += 1
         patch = patch_of(self._v, self._prev, changed, gone, meta)
         self._prev = self._v

@@ -28,7 +28,7 @@ SESSIONS_TRIED: Final = 3
 
 
 async def forget_due(rt: Runtime) -> int:
-    """Forget the containers that the endpoints no longer have; their number."""
+    """Forget the containers that the endpoints no longer have. Returns their number."""
     try:
         async with rt.db.transaction() as tx:
             nodes = await tx.nodes.list()
@@ -51,7 +51,7 @@ async def _forget_or_log(rt: Runtime, node: ProxmoxNode) -> int:
 async def _forget_at(rt: Runtime, node: ProxmoxNode) -> int:
     """``GET /cluster/resources``, and ``/cluster/nextid?vmid=`` for at most ``CHECKS_PER_RUN`` containers.
 
-    The list holds only what its user may see. So it excludes containers that exist, and ``nextid`` decides the rest.
+    The list holds only what its user may see. So a listed container exists, and ``nextid`` decides about the others.
     """
     async with rt.db.transaction() as tx:
         known = [guest for guest in await tx.containers.known(node.id) if guest.has_ended]

@@ -1,4 +1,4 @@
-"""The nodes of an endpoint: figures, numbers of containers, and since when one is down."""
+"""The nodes of an endpoint: figures, numbers of containers, and downtime."""
 
 from __future__ import annotations
 
@@ -59,12 +59,15 @@ def as_read(name: str) -> list[tuple[int, str]]:
 
 
 def needed_at_guests() -> frozenset[str]:
-    """The privileges that acts, and a guest's console, need at ``/vms/{vmid}``."""
+    """The privileges that acts and a guest's console require at ``/vms/{vmid}``."""
     return frozenset({CONSOLE_PRIVILEGE}).union(*(act.needs for act in ACTS.values()))
 
 
 def rights_of(grants: Grants, rows: Iterable[int], privileges: Iterable[str]) -> Fields:
-    """By privilege, on which guests the user holds it: ``usual`` for most of ``rows``, the opposite for the vmids in ``others``."""
+    """By privilege, for which guests the user holds it.
+
+    ``usual``: whether the user holds it for most of ``rows``. ``others``: the vmids for which the opposite is true.
+    """
     held = {vmid: grants.at_guest(vmid) for vmid in rows}
     return {privilege: _by_the_fewer({vmid: privilege in at for vmid, at in held.items()}) for privilege in privileges}
 

@@ -3,8 +3,8 @@
 ``/cluster/resources`` is complete but up to 10 s old. ``/cluster/tasks`` shows starts and ends at once. ``status/current`` is
 live: after a task, the guest's live fields replace those of its row until the list has caught up.
 
-A guest that powers itself off leaves no task. So the poller requests the whole list when PVE has just measured
-and in between the live list of one node in turn.
+A guest that powers itself off leaves no task. So the poller requests the whole list when PVE has just measured. In
+between it requests the live list of one node, in turn.
 
 pveproxy answers the cluster's lists itself. A node's own list shows whether its pvedaemon runs, which every act needs.
 
@@ -57,11 +57,11 @@ class Refreshes:
     _started: dict[int, float] = field(default_factory=dict)
 
     def see_live(self, guests: Iterable[Guest], at: float) -> None:
-        """``guests``: the list of one node as of ``at``."""
+        """Note the start times of ``guests``, the list of one node as of ``at``."""
         self._started |= {guest.vmid: at - guest.uptime for guest in guests if guest.uptime > 0}
 
     def see_listed(self, resources: Iterable[Resource], at: float) -> None:
-        """``resources``: the cluster's list as of ``at``."""
+        """Calculate ``measured`` from ``resources``, the cluster's list as of ``at``."""
         measured: dict[str, list[float]] = {}
         for r in resources:
             when = self._started.get(r.vmid, 0.0) + r.uptime
@@ -86,10 +86,10 @@ TASKS_EVERY_S = 3.4
 YOUNG_EVERY_S = 1.0
 YOUNG_S = 8.0
 RESOURCES_EVERY_S = 10.0
-# Shares of it: the shortest time between whole lists, and the time of a node's list in between.
+# Shares of ``RESOURCES_EVERY_S``: the shortest time between whole lists, and the time of a node's list in between.
 AT_LEAST = 0.7
 BETWEEN = 0.6
-# Whole lists in a row without the list of a node.
+# How many whole lists may follow each other without the list of a node in between.
 WHOLE_LISTS_IN_TURN = 2
 # Every fifth list of a node is replaced by a request for the user's privileges.
 GRANTS_EVERY_TURNS = 5
@@ -103,7 +103,7 @@ LIVE_AT_ONCE = 8
 Publish = Callable[[Mapping[int, Row | Fields], list[int], dict[str, Any] | None], Awaitable[None]]
 T = TypeVar("T")
 KnownGuests = Callable[[list[Resource]], Awaitable[Mapping[int, Known]]]
-# Tasks after which a vmid may be another guest, or none.
+# After these tasks a vmid may belong to another guest, or to none.
 REPLACING = frozenset({"vzcreate", "vzrestore", "vzdestroy", "qmcreate", "qmrestore", "qmdestroy"})
 # Short tasks that change the guest's state.
 SHORT = frozenset({"vzstart", "vzstop", "vzshutdown", "vzreboot", "vzsuspend", "vzresume", "vzdestroy"})
@@ -118,7 +118,7 @@ class _Overlay:
 @dataclass(slots=True)
 class Poller:
     """``publish(changed, gone, meta)`` is awaited for each change, and as a heartbeat with each poll of the tasks.
-    ``meta.error`` is a message as it is stored: why PVE does not answer.
+    ``meta.error``: the stored message that says why PVE does not answer.
 
     ``rows`` and ``nodes``: the last ones of the previous poller. ``known(resources)``: the dashboard's own guests among
     them. ``doubt(vmid)``: the vmid may belong to another guest now. ``touch(vmid, node)``: request a guest's live state
@@ -398,9 +398,9 @@ class Poller:
         self._failures = 0
 
     async def _failed(self, error: ProxmoxError | PrivilegeError) -> float:
-        """Log the first failure in a row and publish its cause and start; the seconds until the next poll.
+        """Log the first failure in a row, and publish its cause and start. Returns the seconds until the next poll.
 
-        A refusal counts as a failure too: the user's other sessions have the same privileges. The rows stay, with their age.
+        A refusal counts as a failure too: the user's other sessions have the same privileges. The rows are kept.
         """
         if not self._failures:
             self._failing_since = time.time()

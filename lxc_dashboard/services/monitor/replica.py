@@ -67,7 +67,7 @@ BLOCK_MS = 1000
 RETRY_S = 1.0
 CAUGHT_UP_WITHIN_S = 2.0
 BEGIN_AGAIN_AFTER_S = 0.2
-# They cover the time between reading the snapshot and entering the room: 20 s with 5,000 containers.
+# The kept patches cover the time between reading the snapshot and entering the room: 20 s with 5,000 containers.
 PATCHES_REPEATED = 40
 
 # The header and the trailer of gzip.
@@ -75,7 +75,7 @@ GZIP_WBITS = 31
 GZIP_LEVEL = 6
 
 OnPatch = Callable[[str, Patch], Awaitable[None]]
-# Puts ``meta.error`` into words, a message as it is stored.
+# Returns the text of ``meta.error``, a stored message.
 Words = Callable[[Any], str]
 
 
@@ -90,9 +90,9 @@ class Stored(msgspec.Struct):
 
 @dataclass(slots=True)
 class Replica:
-    """``last_id``: the entry of the stream that was applied last. ``recent``: the last patches, oldest first.
+    """``last_id``: the last applied entry of the stream. ``recent``: the last patches, oldest first.
 
-    ``listed_head``: the compressed rows of a snapshot, ``listed`` the compressor after them; None once a row has changed.
+    ``listed_head``: the compressed rows of a snapshot. ``listed``: the compressor after them; None once a row changes.
     """
 
     key: str
@@ -165,7 +165,7 @@ async def follow(bus: Bus, replica: Replica, on_patch: OnPatch) -> None:
 
 
 async def _apply(replica: Replica, patch: Patch, on_patch: OnPatch) -> bool:
-    """False if patches before it were lost."""
+    """Apply a patch. False if earlier patches were lost."""
     if patch["v"] <= replica.v:
         return True
     if not replica.follows(patch):

@@ -156,7 +156,7 @@ def from_resources(
 ) -> Rows:
     """All containers of ``/cluster/resources``. Guests of a node that is down are ``unknown``. ``at``: epoch seconds.
 
-    A row that equals its ``previous`` one is that object: saves memory with thousands of rows.
+    An unchanged row is the same object as in ``previous``, which saves memory with thousands of rows.
     """
     found = list(resources)
     down = {r.node for r in found if r.type == "node" and r.status not in {"online", ""}}
@@ -281,7 +281,7 @@ _FIGURES: Final = frozenset(NAMES) - _SHARED.keys()
 
 
 def difference(old: Mapping[int, Row], new: Mapping[int, Row]) -> tuple[dict[int, Row | Fields], list[int]]:
-    """By vmid, the changed fields, or the whole row if it is new; and the removed vmids."""
+    """The changed fields by vmid, or the whole row if it is new, and the removed vmids."""
     changed: dict[int, Row | Fields] = {}
     for vmid, row in new.items():
         before = old.get(vmid)
@@ -294,7 +294,7 @@ def difference(old: Mapping[int, Row], new: Mapping[int, Row]) -> tuple[dict[int
 
 
 def columns(rows: Mapping[int, Row]) -> dict[str, list[Any]]:
-    """Rows as one list a field, sorted by vmid: compressed, columns take a third of what rows take.
+    """The rows as one list per field, sorted by vmid. Compressed, columns take a third of the space of rows.
 
     ``vmid`` holds the difference to the vmid before. Fields in ``IN_MIB`` are in MiB.
     """
@@ -304,7 +304,7 @@ def columns(rows: Mapping[int, Row]) -> dict[str, list[Any]]:
 
 
 def columns_of_changes(changed: Mapping[int, Fields]) -> dict[str, list[Any]]:
-    """As ``columns`` for some fields of each row. ``None``: the field did not change."""
+    """``columns`` for some fields of each row. ``None``: the field did not change."""
     vmids = sorted(changed)
     listed = [changed[vmid] for vmid in vmids]
     names = dict.fromkeys(name for fields in listed for name in fields)

@@ -1,4 +1,4 @@
-"""What a run remembers from one worker to the next. Written in the same transaction as the events that tell of it."""
+"""The progress of a job, stored for the next worker in the same transaction as the events about it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ import msgspec
 
 @dataclass
 class Checkpoint:
-    """``done``: steps that are over. ``intent``: UPIDs known before a step's POST, so that its task can be told apart
-    when the answer was lost. ``upid``: the task of a step, saved before it is waited for; ``begun``: that and those of earlier tries. ``lines``: log lines of that
-    task already told. ``offset``: bytes of a guest step's output already told. ``runs``: how often the user had a step
-    run again; part of its name in the guest. ``told``: what was said of steps that may be begun again (the step's name, and
-    behind a colon what else there is to say of it). ``facts``: what later steps need.
+    """The stored progress of a job.
+
+    ``done``: finished steps. ``intent``: UPIDs known before a step's POST, to recognize its task if the answer is lost.
+    ``upid``: the task of a step, saved before the wait for its end. ``begun``: that task and those of earlier tries.
+    ``lines``: how many log lines of that task are stored as events. ``offset``: the same for a guest step, in bytes.
+    ``runs``: how often the user had a step run again; part of its name in the guest.
+    ``told``: keys of events that are not repeated when a step starts again: its name, also with a colon and a suffix.
+    ``facts``: what later steps need.
     """
 
     done: list[str] = field(default_factory=list)
@@ -33,12 +36,12 @@ class Checkpoint:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Checkpoint:
-        """Unknown keys, of a newer version, are left out."""
+        """Ignore unknown keys, which a newer version may have written."""
         known = cls.__dataclass_fields__
         return cls(**deepcopy({name: value for name, value in values.items() if name in known}))
 
     def to_json(self) -> dict[str, Any]:
-        """A copy: what changes later is not in it."""
+        """A deep copy, independent of later changes."""
         copied: dict[str, Any] = msgspec.to_builtins(self)
         return copied
 
@@ -50,18 +53,18 @@ class Checkpoint:
             self.done.append(step)
         if self.active == step:
             self.active = ""
-        if self.failed == step:  # its task did, and what it was for is there all the same
+        if self.failed == step:  # its task failed, but the result exists all the same
             self.failed = ""
 
     def begin(self, step: str, upid: str) -> None:
-        """``upid`` is the step's task from now on."""
+        """Note ``upid`` as the step's task."""
         self.upid[step] = upid
         begun = self.begun.setdefault(step, [])
         if upid not in begun:
             begun.append(upid)
 
     def came_to_nothing(self, step: str) -> None:
-        """The step's task, if there was one, has ended without doing anything: another one may be started for it."""
+        """Forget the step's task, which has ended without doing anything, so that another one may be started."""
         upid = self.upid.pop(step, None)
         if upid is not None:
             self.intent[step] = [*self.intent.get(step, ()), upid]
@@ -70,12 +73,12 @@ class Checkpoint:
             self.failed = ""
 
     def run_of(self, step: str) -> str:
-        """The step's name in the guest, another one for each time that the user asked for it."""
+        """The step's name in the guest, with a number after the first run."""
         number = self.runs.get(step, 1)
         return step if number == 1 else f"{step}.{number}"
 
     def again(self, step: str) -> None:
-        """Have the step run once more: the user asked for it."""
+        """Have the step run once more, as the user requested."""
         self.runs[step] = self.runs.get(step, 1) + 1
         for known in (self.intent, self.upid, self.lines, self.offset):
             known.pop(step, None)

@@ -1,6 +1,6 @@
-"""The end of a run: its lease, renewed in the background until then, and the one transaction that ends the job.
+"""The lease of a job, renewed in the background while a worker holds it, and the one transaction that ends the job.
 
-That transaction holds the last events, what the job's kind stores, the audit and the row itself.
+That transaction stores the last events, the data of the job's kind, the audit entry and the row itself.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ AGAIN_AFTER_S: Final = 0.5
 
 
 def new_owner() -> str:
-    """One attempt of one worker, never used again."""
+    """A name for one attempt of one worker, never used again."""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(6)}"
 
 
 class Lease:
-    """Held from the acquisition on. While PostgreSQL is away nobody else can take it either."""
+    """A held lease, renewed until the context ends. While PostgreSQL is away, no other worker can take it either."""
 
     def __init__(self, rt: Runtime, job_id: UUID, owner: str) -> None:
         self._rt = rt
@@ -70,7 +70,7 @@ class Lease:
                 return
 
     async def renew(self) -> bool:
-        """Once the database answers: whether it is held still. It may have run out, as long as nobody else took the run."""
+        """Renew the lease once the database answers. False if it was taken away; an expired lease can be renewed."""
         while True:
             try:
                 async with self._rt.db.transaction() as tx:
@@ -81,7 +81,7 @@ class Lease:
 
 
 class Ending:
-    """Of the job that ``recorder`` tells of."""
+    """Ends the job whose events ``recorder`` writes."""
 
     def __init__(self, kind: Kind[Any], rt: Runtime, job: Job, recorder: Recorder) -> None:
         self._kind = kind
@@ -90,12 +90,12 @@ class Ending:
         self._recorder = recorder
 
     async def complete(self, run: Run) -> None:
-        """All steps are done."""
+        """End a job whose steps are all done."""
         self._recorder.percent = FULL_PERCENT
         await self._end(self._kind.done(run), AuditResult.OK, run)
 
     async def failed(self, error: BaseException, *, remains: bool = True) -> None:
-        """``remains``: PVE has the guest."""
+        """End the job as failed. ``remains``: PVE has the guest."""
         recorder = self._recorder
         told = describe(error, recorder.step, recorder.checkpoint.failed or recorder.checkpoint.active)
         reason = Message.from_json(told)
@@ -105,7 +105,7 @@ class Ending:
         await self._end(end, AuditResult.REFUSED if isinstance(error, PrivilegeError) else AuditResult.FAILED)
 
     async def cancelled(self, left: Left) -> None:
-        """The job must have been read after it was asked to stop."""
+        """End the job as cancelled. The job must have been read after the cancel was requested."""
         by = self._job.cancelled_by or self._job.userid
         message = self._kind.cancelled(by, self._recorder, left)
         error = {**message.to_json(), "phase": self._recorder.step, "step": "", "remains": left.remains}
@@ -125,7 +125,7 @@ class Ending:
                 log.warning("end not written yet", job_id=str(self._job.id), state=end.state.value, why=str(error))
                 await asyncio.sleep(AGAIN_AFTER_S)
             except ConflictError as error:
-                # Where only the answer was lost, it stands already.
+                # If only the answer was lost, the end is stored already.
                 if not await self._stands(end.state):
                     raise LeaseLostError from error
                 return
@@ -149,19 +149,19 @@ class Ending:
 
 
 async def give_back(rt: Runtime, job_id: UUID, owner: str, state: JobState) -> None:
-    """The row waits in ``state``; whatever worker is free then goes on."""
+    """Release the job into ``state``. Any free worker may continue it later."""
     await _release(rt, job_id, lambda tx: tx.leases.release(job_id, owner, state=state))
 
 
 async def wait_for_sign_in(rt: Runtime, job: Job, owner: str) -> None:
-    """The row waits without a ticket until its user signs in, unless they have done so by now."""
+    """Release the job without a ticket until its user signs in, unless they have done so since."""
     await _release(rt, job.id, lambda tx: tx.tickets.wait_for_sign_in(job.id, owner, job.signed_in_at))
 
 
 def describe(error: BaseException, step_name: str, step: str) -> dict[str, Any]:
-    """``{"code", "params", "phase", "step", "tail"}`` for the page: nothing that only the log may know.
+    """The error for the page, without details for the log only: ``{"code", "params", "phase", "step", "tail"}``.
 
-    ``message`` instead of ``code`` and ``params`` for what PVE or a guest said.
+    A text from PVE or a guest is a ``message`` instead of ``code`` and ``params``.
     """
     reason = error.reason if isinstance(error, DashboardError) else Message.of(JobCode.BROKE)
     told = reason.to_json()
@@ -171,7 +171,7 @@ def describe(error: BaseException, step_name: str, step: str) -> dict[str, Any]:
 
 
 async def audit(tx: Transaction, job: Job, action: str, result: AuditResult, detail: Mapping[str, Any]) -> None:
-    """What was done for the job, on its user's behalf."""
+    """Add an audit entry for what the job did on its user's behalf."""
     endpoint = await tx.nodes.get(job.endpoint_id)
     await tx.audit.append(
         userid=job.userid,

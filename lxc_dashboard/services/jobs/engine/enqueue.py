@@ -1,4 +1,4 @@
-"""Handing a run to a worker."""
+"""The queue through which a worker gets a job."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RUN_TASK: Final = "jobs.run"
 
 
 async def enqueue(rt: Runtime, job_id: UUID) -> None:
-    """Hand the job to a worker. Where the queue is away, the reaper finds the row."""
+    """Hand the job to a worker. If the queue is away, the reaper finds the row later."""
     try:
         await rt.queue.enqueue(RUN_TASK, job_id=str(job_id))
     except ServiceUnavailableError as error:

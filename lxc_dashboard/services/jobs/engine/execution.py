@@ -1,4 +1,4 @@
-"""One job from its lease to its end. Whatever dies in between, the next worker goes on where this one stopped."""
+"""Runs one job from its lease to its end. If the worker dies, the next one continues from the checkpoint."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-# A step that begins so soon after the last one need not ask PVE again where the guest is.
+# A step does not look up the guest's node if PVE has answered for the guest within this time.
 JUST_S: Final = 1.0
 BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 GIVE_BACK_WITHIN_S: Final = 3.0
@@ -41,10 +41,10 @@ class Interruption(StrEnum):
 
 
 async def run(rt: Runtime, job_id: UUID | str) -> None:
-    """Work on the job until it ends, pauses, waits for a sign-in, or is another worker's. Returns at once where it is held, or of
-    a kind that this version does not know.
+    """Work on the job until it ends, pauses, waits for a sign-in, or another worker takes it.
 
-    Cancelled itself (the worker ends), it gives the job back; nothing that PVE or the guest does is stopped then.
+    Returns at once if a worker holds the job, or if this version does not know its kind. If cancelled (the worker
+    ends), releases the job and stops nothing in PVE or the guest.
     """
     known = UUID(str(job_id))
     owner = new_owner()
@@ -59,7 +59,7 @@ async def run(rt: Runtime, job_id: UUID | str) -> None:
 
 
 class Execution:
-    """One worker's try at a job whose lease it holds."""
+    """One worker's attempt at a job whose lease it holds."""
 
     def __init__(self, rt: Runtime, job: Job, lease: Lease, kind: Kind[Any]) -> None:
         self._rt = rt
@@ -124,7 +124,7 @@ class Execution:
         await self._ending.complete(run)
 
     async def _open(self) -> Run:
-        """``Kind.open``, again until the database answers: a failure could not be written either."""
+        """``Kind.open``, repeated until the database answers. Without it, a failure could not be stored either."""
         while True:
             try:
                 opened: Run = await self._kind.open(self._rt, self._job, self._recorder)
@@ -137,12 +137,12 @@ class Execution:
                 return opened
 
     async def _hold_again(self, error: LeaseGoneError) -> None:
-        """The lease may only have run out while the database was away: where nobody else has it, it is ours again."""
+        """Renew a lease that expired while the database was away. Raises ``LeaseLostError`` if that is impossible."""
         if not await self._lease.renew():
             raise LeaseLostError from error
 
     async def _patiently(self, run: Run, step: Step[Any]) -> None:
-        """Try a step again from the last checkpoint as long as what fails may pass."""
+        """Run a step. Try it again from the last checkpoint while its error is retryable and patience lasts."""
         loop = asyncio.get_running_loop()
         tries, until, reached = 0, 0.0, run.checkpoint.to_json()
         while True:
@@ -176,8 +176,8 @@ class Execution:
                 return
 
     async def _watch(self) -> Interruption:
-        """What ends the work from outside."""
-        ticket_ended = asyncio.create_task(self._until_ticket_ends())  # beside: a PVE that hangs holds up no cancel
+        """Wait for something outside the work that interrupts it."""
+        ticket_ended = asyncio.create_task(self._until_ticket_ends())  # its own task: a PVE that hangs delays no cancel
         try:
             return await self._watch_beside(ticket_ended)
         finally:
@@ -198,7 +198,7 @@ class Execution:
                 return Interruption.SIGN_IN
             known = await self._look(known)
             if JobState(known.state) in FINISHED:
-                # Its ticket and lease are gone because it has ended: only its last words are still on their way.
+                # The job has ended, so its ticket and lease are gone. Only its last events are still being sent.
                 await asyncio.Event().wait()
 
     async def _until_ticket_ends(self) -> None:
@@ -262,7 +262,7 @@ class Execution:
         await ending.wait_for_sign_in(self._rt, self._job, self._lease.owner)
 
     async def _give_back(self) -> None:
-        """For the next worker to take at once; what PVE and the guest do goes on."""
+        """Release the job for the next worker. What runs in PVE and the guest goes on."""
         try:
             async with asyncio.timeout(GIVE_BACK_WITHIN_S), self._rt.db.transaction() as tx:
                 await tx.leases.release(self._job.id, self._lease.owner)
@@ -275,7 +275,7 @@ async def _say(run: Run, code: EventCode) -> None:
 
 
 async def _keep_ticket(run: Run) -> bool:
-    """Any request renews a ticket that is due. False where PVE takes it no more."""
+    """Renew the ticket if it is due, as any request does. False if PVE refuses it."""
     try:
         await run.client.version()
     except SessionExpiredError:

@@ -1,4 +1,4 @@
-"""A PVE task as a step of a run: started once, found again when the answer or the worker was lost."""
+"""A PVE task as a step of a job: started once, and found again if the answer or the worker was lost."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _LOOK_EVERY_S: Final = 0.5
-# A checkpoint's fact: the task that an act has in PVE now, as ``PveStep`` names it.
+# A key of ``Checkpoint.facts``: the act's present task in PVE, as the first fields of its ``PveStep``.
 TASK: Final = "task"
 TASK_DEADLINE_S: Final = 12 * 3600.0
 # How PVE reports the end of a task whose node was restarted in the middle.
@@ -41,7 +41,7 @@ _ENDS_UNSEEN: Final = re.compile(r"unexpected status|unable to read tail")
 class PveStep:
     """``kind`` and ``task_id`` are the task's as PVE names them: vzcreate and the vmid, download and the file.
 
-    ``share``: how much of the work, from 0 to 1, the log lines tell of.
+    ``share``: the progress, from 0 to 1, that log lines show.
     """
 
     name: str
@@ -54,9 +54,9 @@ class PveStep:
 
 
 async def run_task(run: Run, step: PveStep) -> TaskResult:
-    """Start the task, or adopt it where it was started before, and wait for its end, its log told on the way.
+    """Start the task, or adopt it if it was started before, and wait for its end. Its log becomes events.
 
-    Raises what the POST raises, ``TaskFailedError`` (also of a task that PVE has forgotten), ``TaskTimeoutError``.
+    Raises what the POST raises, ``TaskFailedError`` (also for a task that PVE has forgotten), ``TaskTimeoutError``.
     """
     checkpoint = run.checkpoint
     upid = checkpoint.upid.get(step.name) or await _begin(run, step)
@@ -75,10 +75,10 @@ async def run_task(run: Run, step: PveStep) -> TaskResult:
             on_silence=lambda error: _tell_silence(run, step, error),
             first_line=checkpoint.lines.get(step.name, 0),
             deadline_s=step.deadline_s,
-            stop_on_cancellation=False,  # who cancels asks for it by ``stop``; a worker that ends leaves it to the next
+            stop_on_cancellation=False,  # ``stop_task`` does that; a worker that ends leaves the task to the next one
         )
     except (TaskFailedError, TaskTimeoutError):
-        checkpoint.failed = step.name  # it is over: a retry starts another one
+        checkpoint.failed = step.name  # the task is over: a retry starts another one
         raise
     except ApiError as error:
         if not is_forgotten(error):
@@ -88,7 +88,7 @@ async def run_task(run: Run, step: PveStep) -> TaskResult:
 
 
 async def run_noted(run: Run, step: PveStep) -> TaskResult:
-    """``run_task``, noted as what a cancel has to stop (``noted_step``)."""
+    """``run_task``, with the task noted in the checkpoint for a cancel to stop (``noted_step``)."""
     checkpoint = run.checkpoint
     checkpoint.facts[TASK] = [step.name, step.kind, step.task_id, step.node]
     checkpoint.active = step.name
@@ -98,7 +98,7 @@ async def run_noted(run: Run, step: PveStep) -> TaskResult:
 
 
 def noted_step(run: Run) -> PveStep | None:
-    """The task that ``run_noted`` began last, to be stopped; None where there was none."""
+    """The task that ``run_noted`` started last, for a cancel to stop; None if there was none."""
     if TASK not in run.checkpoint.facts:
         return None
     name, kind, task_id, node = run.checkpoint.facts[TASK]
@@ -110,12 +110,12 @@ async def _never() -> str:
 
 
 def ended_unseen(error: TaskFailedError) -> bool:
-    """Whether the task may have done its work all the same: PVE does not know how it ended."""
+    """Whether PVE does not know how the task ended, so that it may have done its work."""
     return not error.exitstatus or _ENDS_UNSEEN.match(error.exitstatus) is not None
 
 
 def _tell_silence(run: Run, step: PveStep, error: UnreachableError) -> None:
-    """Once a step: whoever looks must not take the silence for work."""
+    """Warn once per step that PVE does not answer, so that users do not take the silence for work."""
     run.tell_once(f"{step.name}:silence", JobCode.TASK_AWAITED, EventType.WARNING, reason=error.reason)
 
 
@@ -125,7 +125,7 @@ async def _begin(run: Run, step: PveStep) -> str:
     if known is None:
         known = [task.upid for task in await _tasks(run, step)]
         checkpoint.intent[step.name] = known
-        await run.recorder.flush()  # before the POST: whoever comes after knows that it may have been sent
+        await run.recorder.flush()  # before the POST: the next worker must know that it may have been sent
         upid = None
     else:
         upid = await _look(run, step, known, run.rt.timing.find_task_again_within_s)
@@ -140,7 +140,7 @@ async def _post(run: Run, step: PveStep, known: Sequence[str]) -> str:
     try:
         return await step.post()
     except (UnreachableError, ApiError) as error:
-        # The answer may have been lost after PVE had begun, here or at an earlier try: then the task is there.
+        # PVE may have started the task although its answer was lost, now or at an earlier try.
         within_s = run.rt.timing.find_task_within_s if isinstance(error, UnreachableError) else 0.0
         upid = await _look(run, step, known, within_s)
         if upid is None:
@@ -150,7 +150,7 @@ async def _post(run: Run, step: PveStep, known: Sequence[str]) -> str:
 
 
 async def _look(run: Run, step: PveStep, known: Sequence[str], for_s: float) -> str | None:
-    """The task that our POST has started, None where there is none."""
+    """The task that our POST has started; None if none appears within ``for_s`` seconds."""
     loop = asyncio.get_running_loop()
     until = loop.time() + for_s
     while True:
@@ -170,9 +170,9 @@ async def _tasks(run: Run, step: PveStep) -> list[TaskInfo]:
 
 
 async def stop_task(run: Run, step: PveStep) -> str:
-    """End the step's task if it runs. Returns its exit status, "" where there is no task.
+    """Stop the step's task if it runs. Returns its exit status, or "" if there is no task.
 
-    Raises what PVE says where it cannot be asked, ``TimeoutError`` where the task goes on.
+    Raises the errors of PVE, and ``TimeoutError`` if the task goes on.
     """
     upid = run.checkpoint.upid.get(step.name)
     if upid is None and step.name in run.checkpoint.intent:

@@ -1,4 +1,4 @@
-"""Jobs that no worker holds: handed out again by schedule, and at each worker's start."""
+"""Enqueues again the jobs that no worker holds: by schedule, and at each worker's start."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ GIVEN_PASSWORD_OF_FAILED_S: Final = 12 * 3600.0
 
 
 async def reap(rt: Runtime) -> int:
-    """Hand out again what no worker holds: its worker died, or its message was lost. How many there were.
+    """Enqueue again the jobs that no worker holds: the worker died, or the message was lost. Returns their number.
 
-    Jobs of a kind that this version does not know are left to a worker that does. Also wipes what was given for a job that failed long ago.
+    Leaves jobs of an unknown kind to a worker of a newer version. Also wipes secrets and passwords that users gave for
+    jobs that failed long ago.
     """
     try:
         async with rt.db.transaction() as tx:
@@ -48,5 +49,5 @@ async def reap(rt: Runtime) -> int:
 
 @cache
 def _leave(kind: str) -> None:
-    """Log it once a process: the jobs stay until a newer worker comes."""
+    """Log an unknown kind once per process. Its jobs stay until a newer worker starts."""
     log.warning("kind of job unknown", kind=kind, remedy="start a worker of the version that made these jobs")

@@ -1,4 +1,4 @@
-"""What a run tells: kept and numbered by PostgreSQL first, then passed on by a Redis stream, which may fail at will."""
+"""Writes a job's events: PostgreSQL stores and numbers them, then a Redis stream passes them on. Redis may fail."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ LAST_WORDS_WITHIN_S: Final = 1.0
 
 
 class LeaseLostError(Exception):
-    """Another worker has the run, or its session ended: this one must not touch anything any more."""
+    """Another worker has the job, or its session has ended. This worker must change nothing from now on."""
 
 
 class Recorder:
-    """Takes events at any pace and has the process's journal write them, the checkpoint with them: both or none.
+    """Takes events at any pace. The process's journal writes them together with the checkpoint, in one transaction.
 
-    All methods raise ``LeaseLostError`` once the lease is gone. While PostgreSQL is away the run waits, its memory
-    bounded by ``BUFFER_CHARS``.
+    All methods raise ``LeaseLostError`` once the lease is gone. While PostgreSQL is away, the job waits, and
+    ``BUFFER_CHARS`` bounds its memory.
     """
 
     def __init__(self, rt: Runtime, job_id: UUID, owner: str, checkpoint: Checkpoint, lease_s: float) -> None:
@@ -72,7 +72,7 @@ class Recorder:
         self._writer = asyncio.create_task(self._write_on())
 
     async def close(self) -> None:
-        """Stop writing. What was not flushed is not told."""
+        """Stop writing. Events that were not flushed may be lost."""
         if self._writer is not None:
             self._writer.cancel()
             await asyncio.wait([self._writer])
@@ -87,7 +87,7 @@ class Recorder:
         place: Mapping[str, Any] | None = None,
         **params: Param,
     ) -> None:
-        """One event; ``place`` is script, script_index, script_total."""
+        """Add one event. ``place``: script, script_index, script_total."""
         told = Message.of(code, **params)
         self._add(NewEvent(kind, self.step, self.percent, code=told.code, params=told.params, **(place or {})))
 
@@ -96,7 +96,7 @@ class Recorder:
         self._add(NewEvent(kind, self.step, self.percent, code=message.code, params=message.params))
 
     async def log(self, lines: Sequence[str], **place: Any) -> None:
-        """Lines of output; waits while too much of it is unwritten."""
+        """Add lines of output. Waits while too much of it is unwritten."""
         self._add_lines(lines, place)
         while self._chars > BUFFER_CHARS:
             self._room.clear()
@@ -126,12 +126,12 @@ class Recorder:
         self._wake.set()
 
     def touch(self) -> None:
-        """The checkpoint changed: it is written with the next batch."""
+        """Have the changed checkpoint written with the next batch."""
         self._dirty = True
         self._wake.set()
 
     async def flush(self) -> None:
-        """Until all that was told so far, and the checkpoint as it is now, is stored. Nothing is, once it was closed."""
+        """Wait until all events so far, and the checkpoint as it is now, are stored. Raises after ``close``."""
         if self._writer is None:
             raise LeaseLostError
         self._dirty = True
@@ -144,11 +144,11 @@ class Recorder:
         self._raise_failure()
 
     async def append_rest(self, tx: Transaction) -> Sequence[StoredEvent]:
-        """What was told and not written, and the checkpoint, in the transaction that ends the run. Close it first."""
+        """Store the unwritten events and the checkpoint in the transaction that ends the job. Call ``close`` first."""
         return await tx.events.append(self._id, self.owner, list(self._events), checkpoint=self.checkpoint.to_json())
 
     async def pass_on(self, rows: Sequence[StoredEvent]) -> None:
-        """Rows of ``append_rest``, after their transaction, to those who follow: before this returns, if that is quick."""
+        """Send the rows of ``append_rest`` to followers, after their transaction. Waits a second at most."""
         self._put(rows)
         if not await self._rt.outbox.sent(LAST_WORDS_WITHIN_S):
             log.info("the end not passed on yet", stream=self._stream)
@@ -194,7 +194,7 @@ class Recorder:
         return Batch(self._id, self.owner, ())
 
     def _take(self) -> Batch:
-        """All that waits: the checkpoint speaks of all of it, so nothing may be left for a later transaction."""
+        """Take all unwritten events. The checkpoint covers them all, so none may be left for a later transaction."""
         self._batch = Batch(self._id, self.owner, tuple(self._events), self.checkpoint.to_json())
         self._events.clear()
         self._chars = 0
@@ -214,7 +214,7 @@ class Recorder:
                 log.warning("progress waits for the database", job_id=str(self._id), why=str(error), tries=tries)
                 await asyncio.sleep(delay_s)
             except ConflictError:
-                # The lease may only have run out while the database was away: nobody else has it, then it is ours again.
+                # The lease may have expired while the database was away. It can be renewed if no other worker has it.
                 conflicts += 1
                 if conflicts > RENEWALS or not await self._renew():
                     raise
@@ -223,7 +223,7 @@ class Recorder:
     async def _write_again(self, batch: Batch) -> Sequence[StoredEvent]:
         async with self._rt.db.transaction() as tx:
             if batch.events and await tx.events.last_seq(self._id) > self._seq:
-                # The connection was lost after the commit: they are there already, unless others wrote since they hold the run.
+                # The connection was lost after the commit, so the events are stored, unless another worker wrote these.
                 if not await tx.leases.renew(self._id, self.owner, self._lease_s):
                     raise lease_gone(self._id, self.owner)
                 return await tx.events.after(self._id, self._seq, limit=len(batch.events))

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Guest:
-    """The guest of a job; of one about no guest ``vmid`` is 0, and ``name`` what it is about. ``marker``: what a container of the product carries inside; ``container_id``: its row, None of others.
+    """The guest of a job. For a job without a guest, ``vmid`` is 0 and ``name`` is what the job is about.
 
-    ``node`` is where PVE last had it. ``seen_at``, by the monotonic clock: when PVE last answered for it there.
+    ``node``: where PVE last had the guest. ``marker``: the marker inside a container of the product. ``container_id``:
+    its row; None for other guests. ``seen_at``: when PVE last answered for the guest there (monotonic clock).
     """
 
     vmid: int
@@ -42,7 +43,7 @@ class Guest:
         self.seen_at = time.monotonic()
 
     def lost(self) -> None:
-        """It may be on another node by now."""
+        """Have the guest located again, because it may be on another node."""
         self.seen_at = -math.inf
 
     def was_seen_within(self, seconds: float) -> bool:
@@ -50,9 +51,9 @@ class Guest:
 
 
 async def find_guest(client: ProxmoxClient, vmid: int) -> Guest:
-    """The container by the node and name that PVE shows. ``GET /cluster/resources``.
+    """The container with the node and name that PVE shows. ``GET /cluster/resources``.
 
-    Raises ``NotFoundError`` where PVE shows the client's user no such container.
+    Raises ``NotFoundError`` if PVE shows the client's user no such container.
     """
     found = await client.cluster.find_guest(vmid)
     if found is None or found.type != "lxc":
@@ -62,9 +63,9 @@ async def find_guest(client: ProxmoxClient, vmid: int) -> Guest:
 
 @dataclass
 class Run:
-    """A job in the hands of its worker. ``client`` is PVE as the job's user.
+    """A job while a worker runs it. ``client`` acts as the job's user.
 
-    ``band``: the percentages, of the whole job, at which the present step begins and ends.
+    ``band``: the percentages of the whole job at which the present step begins and ends.
     """
 
     rt: Runtime
@@ -103,21 +104,21 @@ class Run:
         place: Mapping[str, Any] | None = None,
         **params: Param,
     ) -> None:
-        """``tell``, unless it was told before its step was begun again. ``key`` as in ``Checkpoint.told``."""
+        """``tell``, unless the step told it before it was started again. ``key`` as in ``Checkpoint.told``."""
         if key not in self.checkpoint.told:
             self.checkpoint.told.append(key)
             self.tell(code, kind, place=place, **params)
 
     def reach(self, share: float) -> None:
-        """How far the step is, from 0 to 1; the percentage never goes back."""
+        """Set the step's progress, from 0 to 1. The percentage never goes back."""
         low, high = self.band
         self.recorder.percent = max(self.recorder.percent, low + round((high - low) * min(max(share, 0.0), 1.0)))
 
     async def once(self, step: str, work: Callable[[], Awaitable[None]], *, fenced: bool = False) -> None:
-        """Do ``work`` unless it was done before; it must bear being done twice where a worker dies before that is stored.
+        """Do ``work`` unless it was done before. It must be repeatable: a worker may die before that is stored.
 
-        ``fenced``: return when it is stored; who has lost the lease goes no further. Where it is not, only the next flush
-        says so: none may be missing before an act that another worker must not meet.
+        ``fenced``: return once it is stored, and raise if the lease is lost. Otherwise only the next flush raises. So a
+        flush is required before any action that must not collide with another worker's.
         """
         if self.checkpoint.is_done(step):
             return

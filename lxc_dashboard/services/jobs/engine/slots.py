@@ -1,4 +1,7 @@
-"""A node makes so many containers at once, whatever the number of workers: a run takes a slot, or waits in line without a worker."""
+"""The slots of a node: how many containers it makes at once, whatever the number of workers.
+
+A job takes a slot, or waits in the queue without a worker.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ SLOT: Final = "create.slot"
 
 
 async def take(run: Run, *, begun: bool) -> None:
-    """A slot on the run's node. ``begun``: PVE was asked already. Raises ``StandstillError``."""
+    """Take a slot on the run's node. Raises ``StandstillError`` if the node has none.
+
+    ``begun``: PVE was asked already, so the limit does not apply.
+    """
     node, limit = run.guest.node, run.rt.settings.CREATES_PER_NODE
     async with run.rt.db.transaction() as tx:
         ahead = await tx.slots.take(_held(run), node, limit, anyway=begun)
@@ -42,7 +48,7 @@ async def _wait(run: Run, ahead: int) -> None:
 
 
 async def give(run: Run) -> None:
-    """The node is loaded no more by this run: the next one is woken."""
+    """Release the run's slot and wake the next jobs."""
     if not run.holds_slot:
         return
     async with run.rt.db.transaction() as tx:
@@ -53,7 +59,7 @@ async def give(run: Run) -> None:
 
 
 async def wake(rt: Runtime, endpoint_id: UUID, node: str) -> int:
-    """Hand out the oldest runs that the node has room for. How many there were."""
+    """Enqueue the oldest waiting jobs that the node has room for. Returns their number."""
     async with rt.db.transaction() as tx:
         limit, again_after_s = rt.settings.CREATES_PER_NODE, rt.timing.enqueue_again_s
         ids = await tx.slots.wake(endpoint_id, node, limit, again_after_s=again_after_s)
@@ -62,7 +68,7 @@ async def wake(rt: Runtime, endpoint_id: UUID, node: str) -> int:
 
 
 async def wake_all(rt: Runtime) -> int:
-    """``wake`` wherever runs wait: for slots whose holder died with its worker."""
+    """``wake`` on every node where jobs wait, for slots whose holder died with its worker."""
     async with rt.db.transaction() as tx:
         wanted = await tx.slots.nodes_in_demand()
     return sum([await wake(rt, endpoint_id, node) for endpoint_id, node in wanted])

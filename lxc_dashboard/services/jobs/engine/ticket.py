@@ -1,7 +1,7 @@
-"""Whom a run acts as: its user, with the run's own copy of the ticket or API token, 12 h at most.
+"""The credentials of a job: its own copy of its user's ticket or API token, for at most 12 h.
 
-A ticket is renewed by schedule until the run ends: a run may wait for a slot, or be paused, longer than the 2 h that PVE gives
-a ticket. A token's run keeps that token: no sign-in of its user gives it more rights.
+A ticket is renewed by schedule until the job ends. A job may wait for a slot, or be paused, for longer than the 2 h
+that a ticket is valid. A job with an API token keeps that token: no sign-in of its user gives it more rights.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ _ISSUED: Final = re.compile(r"^PVE:[^\s]+:(?P<at>[0-9A-Fa-f]{8})::")
 
 @dataclass(frozen=True, slots=True)
 class Lending:
-    """A transaction in which runs are given their copy of the ticket of a session that is open, or of an API token."""
+    """A transaction that gives jobs their copy of an open session's ticket, or of an API token."""
 
     tx: Transaction
     session: Session
 
     async def give(self, job_id: UUID) -> Job:
-        """A waiting run is queued again. Raises ``NotFoundError`` where it has ended."""
+        """Give the job its copy. Queues a waiting job again. Raises ``NotFoundError`` if the job has ended."""
         session = self.session
         ticket = JobTicket(session.ticket, session.csrf_token, session.tokenid, session.token_secret)
         return await self.tx.tickets.set(job_id, ticket, session_id=session.id, signed_in_at=session.signed_in_at)
@@ -60,12 +60,12 @@ class Lending:
 
 @asynccontextmanager
 async def lending(rt: Runtime, session: Session) -> AsyncIterator[Lending]:
-    """The only way to hand a ticket to a run: what is given is wiped by the end of the session, or never given.
+    """The only way to give a ticket to a job: the end of the session wipes each copy, and none is given after it.
 
-    The session's end wipes under the same lock, after the session is gone. So this looks for the session while it holds
-    the lock, the one call to Redis within a transaction. An API token has no session that could end.
+    The end of a session wipes the copies under the same lock, after it has deleted the session. So this function checks
+    the session while it holds the lock: the one call to Redis within a transaction. An API token has no session.
 
-    Raises ``SessionExpiredError``, and ``ServiceUnavailableError`` where Redis cannot say: it may have ended a moment ago.
+    Raises ``SessionExpiredError``, and ``ServiceUnavailableError`` if Redis does not answer.
     """
     async with rt.db.transaction() as tx:
         await tx.tickets.lock_session(session.id, shared=True)
@@ -75,14 +75,14 @@ async def lending(rt: Runtime, session: Session) -> AsyncIterator[Lending]:
 
 
 def owns(session: Session, creation: Job) -> bool:
-    """Whether the run is the caller's own. A user's are those of his tokens too; of a token only what it asked for itself."""
+    """Whether the job is the caller's own. A user also owns the jobs of their tokens, a token only its own jobs."""
     if creation.userid != session.userid:
         return False
     return not session.tokenid or creation.session_id == session.id
 
 
 async def tokenid_of(tx: Transaction, job_id: UUID) -> str:
-    """The API token that an unfinished run acts with; empty where it acts with a ticket, or with nothing."""
+    """The id of an unfinished job's API token; empty if the job has a ticket, or nothing."""
     try:
         held = await tx.tickets.get(job_id)
     except CryptoError as error:
@@ -92,7 +92,7 @@ async def tokenid_of(tx: Transaction, job_id: UUID) -> str:
 
 
 def token_ended(creation: Job, tokenid: str) -> PhaseFailedError:
-    """Why a token's run ends where another would wait for a sign-in."""
+    """The error that ends a job with an API token. Another job would wait for a sign-in instead."""
     if has_ended(creation):
         hours = round(ABSOLUTE_LIFETIME.total_seconds() / 3600)
         return PhaseFailedError(creation.step, Message.of(JobCode.TOKEN_TOO_OLD, hours=hours))
@@ -100,14 +100,14 @@ def token_ended(creation: Job, tokenid: str) -> PhaseFailedError:
 
 
 def has_ended(creation: Job | Standing) -> bool:
-    """Whether 12 h have passed since the last real sign-in for this run, or its session was ended."""
+    """Whether 12 h have passed since the last real sign-in for this job, or its session has ended."""
     return creation.ticket_enc is None or now() >= creation.signed_in_at + ABSOLUTE_LIFETIME
 
 
 async def client_of(rt: Runtime, creation: Job, owner: str) -> ProxmoxClient:
-    """PVE as the run's user. A renewed ticket is stored with the run, unless its session was ended meanwhile.
+    """A client that acts as the job's user. Stores a renewed ticket with the job, unless its session has ended since.
 
-    Raises ``SessionExpiredError`` where a new sign-in is needed.
+    Raises ``SessionExpiredError`` if a new sign-in is required.
     """
     async with rt.db.transaction() as tx:
         held = await tx.tickets.get(creation.id)
@@ -129,9 +129,9 @@ async def client_of(rt: Runtime, creation: Job, owner: str) -> ProxmoxClient:
 
 
 def issued_at(ticket: str, *, present: float | None = None) -> float:
-    """When PVE made the ticket, in epoch seconds, from the ticket itself; a time in our future counts as the present.
+    """When PVE issued the ticket, in epoch seconds, read from the ticket. A time in our future counts as the present.
 
-    One that does not say, or by a clock far from ours, counts as due for renewal.
+    A ticket without a time, or issued by a clock far behind ours, counts as due for renewal.
     """
     present = time.time() if present is None else present
     found = _ISSUED.match(ticket)
@@ -147,10 +147,10 @@ RENEWAL_TAKES_AT_MOST_S: Final = 5.0
 
 
 async def renew_due(rt: Runtime) -> int:
-    """Renews each ticket past half of its life, and wipes those whose last real sign-in is 12 h ago. How many are new.
+    """Renew each ticket past half of its life, and wipe those whose last real sign-in is 12 h ago.
 
-    A run's worker does the same for what the run had when it was taken. An API token is left to itself. What was wiped or
-    lent anew meanwhile stays so.
+    Returns the number of renewed tickets. A worker itself renews the ticket that its job had when it took the job. API
+    tokens are not touched. A ticket that was wiped or replaced in the meantime stays so.
     """
     few, renewed, after = asyncio.Semaphore(RENEW_AT_ONCE), 0, UUID(int=0)
     try:
@@ -167,7 +167,7 @@ async def renew_due(rt: Runtime) -> int:
 
 
 async def _quietly(rt: Runtime, lent: LentTicket, few: asyncio.Semaphore) -> bool:
-    """``_look_at``, whose errors hinder no other run: each is logged, and tried again in the next turn."""
+    """``_look_at``, but log an error instead of raising it, so that other jobs go on. The next turn tries again."""
     try:
         return await _look_at(rt, lent, few)
     except DashboardError as error:
@@ -178,7 +178,7 @@ async def _quietly(rt: Runtime, lent: LentTicket, few: asyncio.Semaphore) -> boo
 
 
 async def _look_at(rt: Runtime, lent: LentTicket, few: asyncio.Semaphore) -> bool:
-    """Whether it has a new ticket."""
+    """Renew or wipe the job's ticket if that is due. Returns whether the job has a new ticket."""
     if lent.ticket is not None and lent.ticket.tokenid:
         return False
     async with few:

@@ -1,4 +1,4 @@
-"""A run is followed: all earlier events, then each new one, every number once and in order. A page goes on where the job runs again."""
+"""Follows a job: all earlier events, then each new one, every number once and in order. A page also sees retries."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ log = structlog.get_logger(__name__)
 # Each row holds up to 500 lines, or 64 KiB.
 PAGE: Final = 100
 BLOCK_MS: Final = 2000
-# What the stream has lost, the database tells; with many who look at a job that says nothing, asking it is what they cost.
+# After so many empty reads PostgreSQL is read, for events that the stream lost. Many followers make each read costly.
 SILENT_READS: Final = 3
 POLL_WITHOUT_REDIS_S: Final = 0.5
 REDIS_AWAY_S: Final = 5.0
-# One that is reached and says nothing must not hold up what PostgreSQL has: that is sooner told than the bus gives up.
+# A Redis that hangs must not delay the events in PostgreSQL, so this is shorter than the timeout of the bus.
 REDIS_ANSWERS_WITHIN_S: Final = 1.0
 DATABASE_AWAY_S: Final = 1.0
 _ENDS: Final = frozenset({EventType.COMPLETE, EventType.ERROR})
 
 
 async def follow(rt: Runtime, job_id: UUID, after_seq: int = 0) -> AsyncGenerator[list[ProgressEvent], None]:
-    """Events after number ``after_seq``, in order and without a gap, until the run has ended and all is told.
+    """Events after number ``after_seq``, in order and without a gap, until the job has ended and all events are read.
 
-    From PostgreSQL first, then from the Redis stream; without Redis PostgreSQL is asked twice a second. Who may see it
-    is the caller's question (``service.visible``). Raises ``NotFoundError``.
+    Reads PostgreSQL first, then the Redis stream; without Redis, PostgreSQL twice a second. The caller checks whether
+    the user may see the job (``service.visible``). Raises ``NotFoundError``.
     """
     follower = _Follower(rt, job_id, after_seq)
     while True:
-        ended = await follower.has_ended()  # asked before reading: what was told until then is then read for sure
+        ended = await follower.has_ended()  # checked first, so that all events until then are read
         async for batch in follower.stored():
             yield batch
         if ended:
@@ -86,7 +86,7 @@ class _Follower:
                 return standing.state in FINISHED
 
     async def _newest(self) -> str:
-        """Where the stream is now, asked before PostgreSQL is read: what comes later comes from the stream."""
+        """The end of the stream before PostgreSQL is read. Later events come from the stream."""
         now = asyncio.get_running_loop().time()
         if now < self._ask_redis_from:
             return ""
@@ -115,7 +115,10 @@ class _Follower:
                 await asyncio.sleep(DATABASE_AWAY_S)
 
     async def streamed(self) -> AsyncIterator[list[ProgressEvent]]:
-        """Until nothing has come for a while, something is missing, or the run may have ended: then PostgreSQL is asked again."""
+        """Events of the stream until PostgreSQL must be read again.
+
+        That is when the stream is silent for a while, a number is missing, or the job may have ended.
+        """
         silent = 0
         while silent < SILENT_READS:
             found = await self._read()
@@ -129,7 +132,7 @@ class _Follower:
                 return
 
     async def _read(self) -> list[ProgressEvent] | None:
-        """The next entries; empty after ``BLOCK_MS`` without any. None where PostgreSQL has to tell: Redis is away, or not understood."""
+        """The next entries; empty after ``BLOCK_MS`` without any. None if Redis is away or an entry is invalid."""
         if not self._at:
             await asyncio.sleep(POLL_WITHOUT_REDIS_S)
             return None
@@ -149,7 +152,7 @@ class _Follower:
             return None
 
     def _take(self, found: list[ProgressEvent]) -> list[ProgressEvent]:
-        """What is new of ``found``, as far as no number is missing."""
+        """The new part of ``found``, up to the first missing number."""
         batch: list[ProgressEvent] = []
         for event in found:
             if event.seq > self._seq + 1:
@@ -167,16 +170,16 @@ FINAL: Final = FINISHED - {JobState.FAILED}
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """``attempt`` tells a run that failed once more from one that has stood still."""
+    """``attempt`` tells a job that failed once more from one that has not moved."""
 
     state: JobState
     attempt: int
 
 
 async def watch(rt: Runtime, job_id: UUID, after_seq: int) -> AsyncGenerator[list[ProgressEvent], None]:
-    """``follow`` that outlasts a failure: whoever looks at a failed job sees it go on when it is retried.
+    """``follow`` that goes on after a failure, so that the page of a failed job shows its retry.
 
-    An empty list says that its state is another one though nothing was told. Who may see it is the caller's question.
+    An empty list means that the state changed without an event. The caller checks whether the user may see the job.
     """
     seq = after_seq
     while (before := await _standing(rt, job_id)) is not None:

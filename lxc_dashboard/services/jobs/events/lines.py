@@ -1,4 +1,4 @@
-"""A job's events as pages and the stream have them, and the lines of its log: numbered, and as a terminal would leave them."""
+"""A job's events for pages and the stream, and the numbered lines of its log as a terminal would show them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STREAM_PREFIX = "creation:"
 
 
 class ProgressEvent(msgspec.Struct, frozen=True, gc=False):
-    """One event, or a chunk of ``lines`` log lines, of which ``seq`` is the first one's number.
+    """One event, or a chunk of ``lines`` log lines. ``seq``: the number of the event, or of the first line.
 
     ``message`` of a chunk holds its lines, separated by newlines. An event with a ``code`` has no message.
     """
@@ -41,7 +41,7 @@ class ProgressEvent(msgspec.Struct, frozen=True, gc=False):
         return self.seq + self.lines - 1
 
     def after(self, seq: int) -> ProgressEvent | None:
-        """What of it follows number ``seq``: all, the rest of a chunk, or nothing."""
+        """The part after number ``seq``: the whole event, the rest of a chunk, or None."""
         if seq < self.seq:
             return self
         if seq >= self.last:
@@ -123,7 +123,7 @@ class Event(Protocol):
 
 
 E = TypeVar("E", bound=Event)
-# The words for a code and its parameters. Services know none: who shows or searches a log brings them.
+# Returns the text of a code with its parameters. Services have no texts: callers that show or search a log pass this.
 Words = Callable[[str, Mapping[str, Any]], str]
 
 
@@ -146,7 +146,7 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The numbers of neighbouring lines that are of one phase."""
+    """The numbers of neighbouring lines of one phase."""
 
     phase: str
     first: int
@@ -154,7 +154,7 @@ class Span:
 
 
 def in_turns(events: Iterable[E]) -> Iterator[list[E]]:
-    """``events`` in groups of about what one may hold: so much is made of a log before others have their turn."""
+    """``events`` in groups of about the largest size of one event, so that other tasks can run in between."""
     group: list[E] = []
     lines = chars = 0
     for event in events:
@@ -180,7 +180,7 @@ def lines_of(events: Iterable[Event], first: int, last: int, *, chars: int = LIN
 
 
 def lines_with(event: Event, text: str, first: int, last: int, words: Words) -> list[int]:
-    """The numbers ``first`` to ``last`` of those lines of ``event`` that show ``text``, whatever its case."""
+    """The numbers, from ``first`` to ``last``, of the lines of ``event`` that contain ``text`` in any case."""
     wanted = range(max(event.seq, first), min(event.seq + event.lines - 1, last) + 1)
     message = words(event.code, event.params) if event.code else event.message
     texts = _split(message, event.lines) if wanted else ()
@@ -189,7 +189,7 @@ def lines_with(event: Event, text: str, first: int, last: int, words: Words) -> 
 
 
 def spans_of(events: Iterable[Event]) -> tuple[Span, ...]:
-    """Which lines of ``events``, in their order, are of which phase."""
+    """The phases of ``events``, in order, with the numbers of their lines."""
     found: list[Span] = []
     for event in events:
         last = event.seq + event.lines - 1
@@ -202,7 +202,7 @@ def spans_of(events: Iterable[Event]) -> tuple[Span, ...]:
 
 
 def shown(line: str, chars: int = LINE_CHARS) -> str:
-    """What a terminal shows of ``line``: what follows its last carriage return, its colours, no other control character."""
+    """``line`` as a terminal shows it: the part after the last carriage return, with colours as its only escapes."""
     if _PLAIN.fullmatch(line):
         return line if len(line) <= chars else line[:chars] + _CUT
     clean = _ESCAPE.sub(_kept, line).rstrip("\r\n").rpartition("\r")[2]
@@ -222,7 +222,7 @@ def _kept(escape: re.Match[str]) -> str:
 
 
 def _overtyped(text: str) -> str:
-    """Each backspace takes what stands before it, in one pass: a script may print nothing but these."""
+    """Apply the backspaces in one pass, because a script may print nothing else."""
     if "\x08" not in text:
         return text
     left: list[str] = []
@@ -235,7 +235,7 @@ def _overtyped(text: str) -> str:
 
 
 def _split(message: str, lines: int) -> Sequence[str]:
-    """Exactly ``lines`` texts: the numbers must fit whatever the message holds."""
+    """Split into exactly ``lines`` texts, because the numbers must fit any message."""
     if lines == 1:
         return [message.replace("\n", " ")]
     parts = message.split("\n", lines - 1)

@@ -1,4 +1,4 @@
-"""The log of a job by line number, however long it is: a page of it, its end, what matches, or all of it piece by piece."""
+"""The log of a job by line number: a page, its end, matching lines, or the whole log in pieces."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LINES_AT_ONCE: Final = 1000
 MATCHES_AT_MOST: Final = 1000
 QUERY_CHARS: Final = 200
-# Each holds up to 500 lines, or 64 KiB.
+# Each row holds up to 500 lines, or 64 KiB.
 SEARCHED_ROWS_AT_ONCE: Final = 20
 SEARCHED_ROWS_AT_MOST: Final = MATCHES_AT_MOST
 READ_ROWS_AT_ONCE: Final = 20
@@ -36,7 +36,7 @@ DOWNLOADED_LINE_CHARS: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """``last`` is the number of the newest line that there is."""
+    """``last`` is the number of the log's newest line."""
 
     lines: tuple[LogLine, ...]
     last: int
@@ -44,7 +44,7 @@ class LogPage:
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """The numbers of lines that hold what was searched; ``more`` says that there are others. ``last`` as ``LogPage``'s."""
+    """The numbers of matching lines. ``more``: there may be others. ``last`` as in ``LogPage``."""
 
     seqs: tuple[int, ...]
     more: bool
@@ -66,7 +66,7 @@ async def tail(rt: Runtime, session: Session, job_id: UUID, *, limit: int) -> Lo
 
 
 async def page_of(rt: Runtime, job_id: UUID, *, after: int, limit: int) -> LogPage:
-    """``page`` for a caller that has checked whether its user may see this. Long lines are read a few at a time."""
+    """``page`` for a caller that has checked whether the user may see the job. Reads long lines a few at a time."""
     async with rt.db.transaction() as tx:
         last = await tx.events.last_seq(job_id)
     at, until = after + 1, min(after + limit, last)
@@ -81,16 +81,16 @@ async def page_of(rt: Runtime, job_id: UUID, *, after: int, limit: int) -> LogPa
 
 
 async def spans(rt: Runtime, session: Session, job_id: UUID) -> tuple[Span, ...]:
-    """Which lines are of which phase, in order. Raises NotFoundError, PrivilegeError."""
+    """The phases of the log, in order, with the numbers of their lines. Raises NotFoundError, PrivilegeError."""
     await service.visible(rt, session, job_id)
     async with rt.db.transaction() as tx:
         return tuple(Span(*found) for found in await tx.events.phase_spans(job_id))
 
 
 async def search(rt: Runtime, session: Session, job_id: UUID, query: str, words: Words, *, after: int = 0) -> Matches:
-    """The lines after number ``after`` that hold ``query``, whatever its case. Raises NotFoundError, PrivilegeError.
+    """The lines after number ``after`` that contain ``query`` in any case. Raises NotFoundError, PrivilegeError.
 
-    ``more`` also where so many rows hold it in what is not shown that others were not looked at.
+    ``more`` is also set if the search stopped early, because too many rows matched only in text that is not shown.
     """
     await service.visible(rt, session, job_id)
     wanted = query[:QUERY_CHARS]
@@ -111,7 +111,7 @@ async def search(rt: Runtime, session: Session, job_id: UUID, query: str, words:
 
 
 async def whole(rt: Runtime, session: Session, job_id: UUID) -> AsyncIterator[tuple[LogLine, ...]]:
-    """All of it, piece by piece. What raises does so before the first piece."""
+    """The whole log, piece by piece. Errors are raised before the first piece."""
     await service.visible(rt, session, job_id)
     return stored(rt, job_id, 0, chars=DOWNLOADED_LINE_CHARS)
 
@@ -119,7 +119,7 @@ async def whole(rt: Runtime, session: Session, job_id: UUID) -> AsyncIterator[tu
 async def stored(
     rt: Runtime, job_id: UUID, after: int, *, chars: int = LINE_CHARS
 ) -> AsyncIterator[tuple[LogLine, ...]]:
-    """What there is after number ``after``, a few hundred lines at a time, for a caller that has checked whether its user may see this."""
+    """The lines after number ``after``, a few hundred at a time. The caller checks whether the user may see the job."""
     while True:
         async with rt.db.transaction() as tx:
             rows = await tx.events.after(job_id, after, READ_ROWS_AT_ONCE)
