@@ -22,7 +22,7 @@ USERS_NAMED: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class NodeSecrets:
-    """An endpoint's secrets in plain text, None where at_address is none. ``repr`` hides them."""
+    """An endpoint's secrets in plain text, None where there is none. ``repr`` hides them."""
 
     token_secret: str | None = field(default=None, repr=False)
     ssh_key: str | None = field(default=None, repr=False)
