@@ -313,8 +313,8 @@ def address_of(
 
 SSH_PORT: Final = 22
 _KEYS: Final = "/root/.ssh/authorized_keys"
-# ``$1`` is the key itself, the second word of its line. PVE's comments around its keys go when no key is left between
-# them. A file and folder made for this key alone go with it. The file is complete at every moment.
+# ``$1`` is the key itself, the second word of its line. Also removes PVE's comments when no key is left between them,
+# and the file and its folder when they are empty. Replaces the file in one step.
 _REMOVE: Final = f"""
 set -eu
 file={_KEYS}; new=$file.lxc-dashboard

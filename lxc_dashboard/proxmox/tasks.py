@@ -42,9 +42,9 @@ STOP_GRACE_S = 8.0
 STOP_REQUEST_S = 3.0
 LOG_PAGE_LINES = 500
 LOG_TAIL_LINES = 20
-# What PVE answers for an empty log: a line 1 that the first real line replaces.
+# PVE's line 1 of an empty log. The first real line replaces it.
 EMPTY_LOG = "no content"
-# PVE may know no exit status between the end of a task and its entry in the index. These polls take 3 s or more.
+# Between a task's end and its entry in the index, PVE may have no exit status. These polls take 3 s or more.
 POLLS_WITHOUT_EXITSTATUS = 10
 UNKNOWN_OUTCOME = "unexpected status"
 # A busy PVE sometimes answers 500 ("got timeout"). These polls take 3 s or more.
