@@ -126,7 +126,7 @@ class ConflictError(DashboardError):
 
 
 class OvertakenError(ConflictError):
-    """Another user saved revision ``number`` while this user edited an older one. ``changes``: what they changed."""
+    """Another user saved revision ``number`` while this user edited an older one. ``changes``: made since then."""
 
     def __init__(self, number: int, author: str, at: datetime, changes: Sequence[Message]) -> None:
         self.number = number
@@ -158,7 +158,7 @@ class InvalidInputError(DashboardError):
     default = ErrorCode.INVALID_INPUT
 
     def __init__(self, fields: Mapping[str, Message | str], reason: Message | str = "") -> None:
-        """Strings quote PVE or a guest, as in ``DashboardError``."""
+        """Strings in ``fields`` are quoted text, as in ``reason``."""
         self.reasons = {
             name: each if isinstance(each, Message) else Message(text=each) for name, each in fields.items()
         }

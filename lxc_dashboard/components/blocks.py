@@ -29,7 +29,7 @@ def page_states(
     ``retry``: the handler that fills the page. ``empty``: for pages that can be empty.
     ``skeleton``: shown while the page loads, or while its state belongs to another address; by default rows.
     ``missing``: shown instead of a failure if the object in the address does not exist.
-    ``kept``: ready and empty pages, too, call ``retry`` when PostgreSQL and Redis answer again.
+    ``kept``: ready and empty pages, too, are read again when PostgreSQL and Redis answer again.
     """
     back = state.fill_again
 

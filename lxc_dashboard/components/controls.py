@@ -73,7 +73,7 @@ def badge(label: Any, *, tone: Any = "plain") -> rx.Component:
 
 
 def icon(name: str, size: int = 16) -> rx.Component:
-    """A Lucide icon for decoration. The text beside it or its parent's label has the meaning."""
+    """A decorative Lucide icon. The text beside it, or its parent's label, states its meaning."""
     return rx.icon(name, size=size, aria_hidden=True)
 
 

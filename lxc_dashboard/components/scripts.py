@@ -27,7 +27,7 @@ def script(module: str, name: str) -> str:
     """Return the import address of the script ``name``, a file beside ``module`` (its ``__name__``).
 
     Scripts import one another by the same addresses: a folder named after the module holds all its scripts. Reflex's
-    ``rx.asset`` does the same, but finds its caller in the source of all modules, 0.1 s per script at each start.
+    ``rx.asset`` does the same, but reads the source of all modules to find its caller: 0.1 s per script and start.
     """
     folder = module.replace(".", "/")
     source = _PACKAGE.parent.joinpath(folder).with_name(name)

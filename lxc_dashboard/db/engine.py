@@ -19,7 +19,7 @@ from lxc_dashboard.messages import Message
 DRIVER: Final = "postgresql+psycopg"
 SCHEMES: Final = frozenset({"postgres", "postgresql", DRIVER})
 
-POOL_SIZE: Final = 20  # for twenty creations at once: each overflow connection is opened anew
+POOL_SIZE: Final = 20  # for twenty creations at once: an overflow connection is opened for each use
 POOL_OVERFLOW: Final = 10
 POOL_TIMEOUT_S: Final = 10
 POOL_RECYCLE_S: Final = 1800

@@ -1,4 +1,4 @@
-"""Why a guest or an SSH server cannot be entered, and what failed there."""
+"""Codes for guests and SSH servers that cannot be entered, and for failures in them."""
 
 from __future__ import annotations
 

@@ -121,9 +121,7 @@ class _Reconnects:
         self._until = 0.0
 
     async def wait(self, error: GuestUnreachableError, judge: Judge) -> Outcome | None:
-        """Wait before the next try, or return how the step has ended by ``judge``. Raises ``error`` at the end of the
-        time.
-        """
+        """Wait before the next try, or return the end that ``judge`` reports. Raises ``error`` when time is over."""
         clock = asyncio.get_running_loop().time
         lost_at = clock()
         outcome = await judge()

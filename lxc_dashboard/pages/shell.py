@@ -12,7 +12,8 @@
 - ``title`` is text, or a Var (``TemplateState.name``) for a page about one object. While the Var is empty, page and tab
   show ``tab_title``. ``of`` is the ``PageState`` of title and actions. They are hidden while it belongs to another
   address.
-- ``crumbs`` are ``(text, href)`` before the title. ``actions`` draws buttons on its right, at most one of them primary.
+- ``crumbs`` are ``(text, href)`` before the title. ``actions`` draws the part on its right. It has at most one
+  primary button.
 - ``rx.State.<argument>`` of a dynamic route exists only after the app has added its pages. A handler reads
   ``self.router.url.query_parameters`` or ``self.router.page.params``.
 - The server redirects a visitor without a session to the sign-in page, and back afterwards.

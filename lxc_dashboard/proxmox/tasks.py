@@ -50,7 +50,7 @@ UNKNOWN_OUTCOME = "unexpected status"
 # A busy PVE sometimes answers 500 ("got timeout"). These polls take 3 s or more.
 TOLERATED_ERRORS = 10
 SERVER_ERROR = 500
-NOT_FOUND = 404  # what stand-ins for PVE answer
+NOT_FOUND = 404  # the answer of stand-ins for PVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +234,9 @@ class LogFollower:
         self._held: LogLine | None = None
 
     def take(self, lines: list[LogLine], *, ended: bool) -> list[LogLine]:
-        """Return the complete lines of ``lines``, which are all that follow ``start``, and move ``start`` behind
-        them.
+        """Return the complete lines of ``lines`` and move ``start`` behind them.
+
+        ``lines``: all lines after ``start``.
         """
         if [(line.n, line.t) for line in lines] == [(1, EMPTY_LOG)]:
             return []

@@ -94,7 +94,7 @@ GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 
 
 class _Wire(asyncio.Protocol):
-    """The received data of a connection that is not read yet."""
+    """The received and unread data of a connection."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None

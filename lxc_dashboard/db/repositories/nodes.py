@@ -105,8 +105,9 @@ class NodeRepository:
         return node
 
     async def make_default(self, node_id: UUID) -> ProxmoxNode:
-        """Make the endpoint the only default. Raises ``NotFoundError``, ``ConflictError`` (another one at the same
-        time).
+        """Make the endpoint the only default.
+
+        Raises ``NotFoundError``, ``ConflictError`` (another endpoint at the same time).
         """
         node = await self.get(node_id)
         if not node.is_default:
