@@ -64,7 +64,7 @@ def is_in_line() -> ColumnElement[bool]:
 
 
 def is_held_by(owner: str) -> tuple[ColumnElement[bool], ...]:
-    """The fence's conditions: ``owner`` holds a live lease on an unfinished job."""
+    """The fence's conditions: ``owner`` holds a live lease, and the job is neither ended nor paused."""
     return (
         col(Job.lease_owner) == owner,
         col(Job.lease_until) > database_now(),
@@ -101,8 +101,8 @@ async def update_held(session: AsyncSession, job_id: UUID, owner: str, **values:
 class LeaseRepository:
     """Which worker works on a job.
 
-    ``owner`` names one attempt of one worker: the worker's id and a random part. So a job that one worker gets twice
-    is held once.
+    ``owner`` is the worker's id with a random part, new for each attempt. So a job that one worker gets twice is held
+    once.
     """
 
     def __init__(self, session: AsyncSession) -> None:

@@ -117,7 +117,7 @@ class TicketRepository:
     async def lent(self, after: UUID, limit: int) -> Sequence[LentTicket]:
         """Return the tickets of unfinished and owing jobs, by job id, after the job ``after``.
 
-        Includes jobs that a worker holds: it renews only the ticket that the job had when it was taken.
+        Includes jobs that a worker holds: the worker renews only the ticket that the job had when taken.
         """
         wanted = (
             col(Job.id) > after,
