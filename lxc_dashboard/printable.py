@@ -1,4 +1,4 @@
-"""Text of strangers where somebody reads it as it is: control characters and marks that hide or turn text are shown as escapes."""
+"""Escapes control characters, and marks that hide or reorder text, in text from strangers."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ _HIDDEN_IN_LINES: Final = re.compile(f"(?![\\n\\t]){_HIDDEN.pattern}")
 
 
 def has_hidden(text: str) -> bool:
-    """Whether ``printable`` changes it."""
+    """Whether ``printable`` would change ``text``."""
     return _HIDDEN.search(text) is not None
 
 
 def printable(text: str) -> str:
-    r"""``text`` on one line, each hidden character as ``\x1b`` or ``\u202e``."""
+    r"""Return ``text`` on one line, with each hidden character as ``\x1b`` or ``\u202e``."""
     return _HIDDEN.sub(_escape, text)
 
 
 def printable_lines(text: str) -> str:
-    """The same, with line ends and tabs as they are."""
+    """As ``printable``, but keep line ends and tabs."""
     return _HIDDEN_IN_LINES.sub(_escape, text)
 
 
 def all_printable(value: Any) -> Any:
-    """``value`` with every text in it printable, keys included."""
+    """Apply ``printable`` to every text in ``value``, keys included."""
     match value:
         case str():
             return printable(value)

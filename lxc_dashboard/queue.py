@@ -1,4 +1,4 @@
-"""Hands work to Celery by task name and ids. Only this module and ``tasks`` import Celery.
+"""Sends work to Celery by task name and ids. Only this module and ``tasks`` import Celery.
 
 A message may be lost or come twice. So callers commit a row first, and the reaper finds rows whose message was lost.
 """
@@ -24,14 +24,14 @@ AnyCelery = TypeVar("AnyCelery", bound=Celery)
 
 APP_NAME: Final = "lxc-dashboard"
 QUEUE_NAME: Final = "lxc-dashboard"
-# A message that a dead worker had fetched and not started comes again after this time.
+# After this time Redis delivers a message again that a dead worker had fetched and not started.
 VISIBILITY_TIMEOUT_S: Final = 300
-ANSWER_TIMEOUT_S: Final = 2  # for each try; the reaper finds what was not sent
+ANSWER_TIMEOUT_S: Final = 2  # for each try; the reaper finds jobs whose message was not sent
 SEND_RETRIES: Final = {"max_retries": 4, "interval_start": 0.05, "interval_step": 0.2, "interval_max": 0.5}
 
 
 def create_celery(redis_url: str, kind: type[AnyCelery]) -> AnyCelery:
-    """Return Celery as sender and worker share it: JSON only, no results, acknowledged before the work starts."""
+    """Return an app with the shared settings: JSON only, no results, acknowledged before the work starts."""
     app = kind(APP_NAME, broker=redis_url, set_as_current=False)
     app.conf.update(_SHARED)
     return app
@@ -66,7 +66,7 @@ _SHARED: Final[dict[str, Any]] = {
 class QoS(over_redis.QoS):
     """The messages that a worker has fetched and not started. Returns them when its connection closes.
 
-    A worker would fail where Redis is unavailable. Such a message comes again after ``VISIBILITY_TIMEOUT_S``.
+    Only logs a failure, which would end the worker: the messages come again after ``VISIBILITY_TIMEOUT_S``.
     """
 
     def restore_unacked_once(self, stderr: Any = None) -> None:
@@ -84,7 +84,7 @@ class Transport(over_redis.Transport):
     Channel = Channel
 
 
-# Kombu finds a transport by the scheme of its URL, and whether to use TLS by that name.
+# Kombu chooses the transport, and whether to use TLS, by the scheme of the URL.
 TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), f"{__name__}:{Transport.__name__}"))
 
 

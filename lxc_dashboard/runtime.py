@@ -1,4 +1,4 @@
-"""The objects that one process shares: settings, keys, database, bus, queue, pools of connections to PVE and nodes."""
+"""The shared objects of a process: settings, keys, database, bus, queue, pools of connections to PVE and nodes."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ CHECKS_AT_ONCE = 8
 class Runtime:
     """One per process, opened by the web app, the worker's loop or a command.
 
-    ``checks``: limits the preflights at once, which would otherwise wait for each other's connections.
-    ``realm_requests``: shared requests for realms, by endpoint. ``verifying``: shared checks of a token, by token and network.
-    ``token_tries``: limits the checks at once of tokens that PVE has not accepted yet, by endpoint.
+    ``checks``: limits simultaneous preflights, which would otherwise wait for each other's connections.
+    ``realm_requests``: shared requests for realms, by endpoint.
+    ``verifying``: shared checks of API tokens, by token and network.
+    ``token_tries``: limits simultaneous checks of API tokens that PVE has not accepted yet, by endpoint.
     """
 
     settings: Settings

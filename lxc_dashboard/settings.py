@@ -1,4 +1,4 @@
-"""Settings from the environment, checked once at start. ``os.environ`` is read nowhere else above the command line.
+"""Settings from the environment, checked once at start. Elsewhere only the CLI reads ``os.environ``.
 
 Each secret may be in a file instead: ``NAME_FILE`` is its path.
 """

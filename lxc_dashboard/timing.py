@@ -1,6 +1,6 @@
-"""How long the product waits and how often it looks, as one value in ``Runtime``.
+"""Timeouts and intervals of the product, as one value in ``Runtime``.
 
-The defaults are the product's. Tests give shorter times in the setting ``TIMING``, which reaches every process of a stack.
+The defaults are for production. Tests set shorter times with ``TIMING``, which reaches every process of a stack.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Timing(BaseModel):
-    """Seconds. A worker renews its lease several times before the lease ends."""
+    """All times are in seconds. A worker renews its lease several times before the lease ends."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -22,9 +22,9 @@ class Timing(BaseModel):
     settle_every_s: float = 15.0
     # How often a job checks its ticket while a long step runs.
     check_ticket_every_s: float = 60.0
-    # A POST whose answer was lost may still be on its way into PVE: its task shows within this time or not at all.
+    # How long to look for the task of a POST whose answer was lost. PVE may not have started it yet.
     find_task_within_s: float = 6.0
-    # A later worker need not wait as long: PVE refuses a second create or start of one guest, and is asked again then.
+    # Shorter for a later worker: it looks again where PVE refuses a second create or start of the guest.
     find_task_again_within_s: float = 2.0
     # How often an open review asks PVE again.
     check_review_every_s: float = 15.0

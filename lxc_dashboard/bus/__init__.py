@@ -96,8 +96,9 @@ class Bus:
     async def publish_all(
         self, entries: Mapping[str, Sequence[bytes]], *, maxlen: int, ttl_s: float, max_bytes: int = 0
     ) -> str:
-        """Publish to several streams atomically. Returns the last id of the last stream. ``entries``: by stream, none
-        empty.
+        """Publish to several streams atomically. Returns the last id of the last stream.
+
+        ``entries``: by stream, none empty.
         """
         arguments: list[int | bytes] = [maxlen, _ms(ttl_s), max_bytes]
         for several in entries.values():
@@ -131,8 +132,8 @@ class Bus:
     async def listen(self, *channels: str) -> AsyncIterator[AsyncIterator[tuple[str, bytes]]]:
         """Yield channel and message of each announcement from now on.
 
-        The iterator raises ``ServiceUnavailableError`` for a lost connection. Announcements are lost meanwhile, so
-        read again what they announce.
+        The iterator raises ``ServiceUnavailableError`` for a lost connection. Announcements before the next ``listen``
+        are lost: read their data again after it.
         """
         async with self._client.pubsub(ignore_subscribe_messages=True) as listener:
             await self._call(lambda: listener.subscribe(*channels))
@@ -149,9 +150,7 @@ class Bus:
     # Leases
 
     async def acquire_lease(self, key: str, owner: str, ttl_s: float) -> bool:
-        """Take the lease if it is free, or prolong it for its owner. Returns whether ``owner`` holds it for ``ttl_s``
-        from now.
-        """
+        """Take a free lease, or prolong the owner's. Returns whether ``owner`` holds it for ``ttl_s`` from now."""
         return bool(await self._call(lambda: self._hold(keys=[key], args=(owner, _ms(ttl_s), 1))))
 
     async def renew_lease(self, key: str, owner: str, ttl_s: float) -> bool:

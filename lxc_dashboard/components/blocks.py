@@ -26,9 +26,10 @@ def page_states(
 ) -> rx.Component:
     """Loading, empty, missing, failed, forbidden or ``content``, by the ``phase`` of a ``PageState``.
 
-    ``retry``: the handler that fills the page. ``empty``: for pages that can be empty. ``skeleton``: the outline while the page
-    loads, or while its state belongs to another address; by default rows. ``missing``: in place of a failure if the object in
-    the address does not exist. ``kept``: a ready or empty page, too, is read again when PostgreSQL and Redis answer again.
+    ``retry``: the handler that fills the page. ``empty``: for pages that can be empty.
+    ``skeleton``: shown while the page loads, or while its state belongs to another address; by default rows.
+    ``missing``: shown instead of a failure if the object in the address does not exist.
+    ``kept``: ready and empty pages, too, are read again when PostgreSQL and Redis answer again.
     """
     back = state.fill_again
 
@@ -72,7 +73,7 @@ def empty_block(title: Any, detail: Any, *actions: rx.Component) -> rx.Component
 
 
 def missing_block(title: Any, detail: Any, label: Any, href: str) -> rx.Component:
-    """The object in the address does not exist. ``label`` and ``href`` lead to the list of existing ones."""
+    """A page whose object does not exist. ``label`` and ``href`` link to the list of existing ones."""
     return _block("search-x", title, rx.el.p(detail), link_button(label, href), role="alert")
 
 
@@ -124,9 +125,10 @@ def panel(title: Any, *children: Any, actions: Any = None) -> rx.Component:
 
 
 def table(head: list[Any], body: Any, *, label: str) -> rx.Component:
-    """32 px rows that scroll sideways within themselves. ``head`` holds texts, ``(text, "num")`` for numbers, or an ``rx.el.th``.
+    """Rows of 32 px that scroll sideways. ``head`` holds texts, ``(text, "num")`` for numbers, or an ``rx.el.th``.
 
-    ``body`` is ``rx.foreach(State.rows, row)`` where ``row`` gives an ``rx.el.tr``; number cells have ``class_name="num"``.
+    ``body`` is ``rx.foreach(State.rows, row)`` where ``row`` returns an ``rx.el.tr``. Number cells have
+    ``class_name="num"``.
     """
     return rx.el.div(
         rx.el.table(

@@ -4,13 +4,14 @@ Read-only, with a Var or a text::
 
     code(State.body, name=State.key, label="10-install.sh", language=State.language)
 
-Editable. ``on_change`` gets the whole text shortly after the last key, when the editor loses focus, and before it shows another::
+Editable. ``on_change`` gets the whole text: shortly after the last key, when the editor loses focus, and before it
+shows another text::
 
     code(State.body, name=State.key, label=..., language="shell", findings=State.findings, on_change=State.write)
 
-- ``name`` identifies the text: a new name makes a new editor. With the same name a changed ``value`` replaces the text. So
-  ``on_change`` must store the text in a private var and not set ``value``: an echo could overwrite a later key.
-- ``findings`` is a list of ``CodeFinding`` (or of objects with the same fields), drawn beside the lines and under the text.
+- ``name`` identifies the text: a new name makes a new editor. With the same name, a new ``value`` replaces the text.
+  ``on_change`` must store the text in a private var and not set ``value``, which could overwrite a later key.
+- ``findings`` is a list of ``CodeFinding`` or objects with the same fields, drawn beside the lines and under the text.
 - ``language``: one of ``LANGUAGES``; ``language_of("nginx.conf")`` guesses it. Anything else is plain text.
 - The editor refuses input that makes the text longer than a script may be, with a note under it.
 - Tab leaves the editor, as everywhere else on the page. Ctrl-] and Ctrl-[ indent, Ctrl-F searches.
@@ -27,7 +28,7 @@ from reflex_base.components.component import field
 from lxc_dashboard import text
 from lxc_dashboard.components.scripts import WithText, script
 
-# code.js fetches this one late, from beside itself; that one, and the editor's fields, take the other.
+# ``code.js`` loads ``code_mirror.js`` on demand. That script and the template editor import ``long_text.js``.
 script(__name__, "code_mirror.js")
 script(__name__, "long_text.js")
 _CODE = script(__name__, "code.js")
@@ -69,7 +70,7 @@ PLAIN: Final = "text"
 
 @dataclass(frozen=True)
 class CodeFinding:
-    """Something about a line. ``line`` and ``column`` count from 1; ``level``: error, warning, info or style."""
+    """A finding about a line. ``line`` and ``column`` count from 1; ``level``: error, warning, info or style."""
 
     line: int
     column: int
@@ -79,7 +80,7 @@ class CodeFinding:
 
 
 class Code(rx.Component):
-    """See the module's text."""
+    """See the module's docstring."""
 
     library = _CODE
     tag = "Code"
@@ -121,8 +122,10 @@ def code(
     go_to: Any = None,
     on_change: Any = None,
 ) -> rx.Component:
-    """See the module's text. Without ``on_change`` it is read only. ``go_to``: ``{"line": 3, "asked": 1}`` leads the cursor
-    there whenever it changes. ``described_by``: the id of what says more about it.
+    """See the module's docstring. Without ``on_change`` it is read-only.
+
+    ``go_to``: each change moves the cursor, for example ``{"line": 3, "asked": 1}``. ``described_by``: the id of the
+    element that describes the editor.
     """
     optional: dict[str, Any] = {"findings": findings, "go_to": go_to, "on_change": on_change}
     return Code.create(

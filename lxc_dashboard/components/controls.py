@@ -1,6 +1,7 @@
 """Buttons, links, fields and small marks. Their looks are classes of ``assets/dashboard.css``.
 
-``native_form`` and ``native_link`` behave as plain HTML does: Reflex's forms never submit, and its links never leave the router.
+``native_form`` and ``native_link`` behave as in plain HTML. Reflex's forms never submit, and its links never leave the
+router.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ STATES = {
 
 
 def button(label: Any, *, kind: Kind = "plain", small: bool = False, **props: Any) -> rx.Component:
-    """At most one ``primary`` a page. The label is a verb. It never submits a form unless ``type="submit"``."""
+    """A button with a verb as label. At most one ``primary`` per page. Submits a form only with ``type="submit"``."""
     props.setdefault("type", "button")
     return rx.el.button(label, class_name=f"button {kind}{' small' if small else ''}", **props)
 
@@ -44,7 +45,7 @@ def link_button(label: Any, href: Any, *, kind: Kind = "plain") -> rx.Component:
 def field(label: Any, control: rx.Component, *, hint: Any = "", error: Any = "", field_id: str = "") -> rx.Component:
     """A control under its label, with hint and error. Give the control ``id=field_id``.
 
-    The control may be described by ``<field_id>-hint`` and ``<field_id>-error``.
+    The ids of hint and error are ``<field_id>-hint`` and ``<field_id>-error``.
     """
     notes = [rx.el.span(hint, class_name="field-hint", id=f"{field_id}-hint")] if hint != "" else []
     return rx.el.div(
@@ -57,7 +58,7 @@ def field(label: Any, control: rx.Component, *, hint: Any = "", error: Any = "",
 
 
 def status_dot(state: Any) -> rx.Component:
-    """Running, stopped, changing, error or unknown: a shape, with its word on hover and for screen readers."""
+    """A shape for running, stopped, changing, error or unknown. Its word shows on hover and for screen readers."""
     if isinstance(state, str):
         word: Any = STATES.get(state, STATES["unknown"])
         return rx.el.span(class_name=f"dot {state}", title=word, role="img", aria_label=word)
@@ -72,7 +73,7 @@ def badge(label: Any, *, tone: Any = "plain") -> rx.Component:
 
 
 def icon(name: str, size: int = 16) -> rx.Component:
-    """A Lucide icon for decoration: words stand beside it or in its parent's label."""
+    """A decorative Lucide icon. The text beside it, or its parent's label, states its meaning."""
     return rx.icon(name, size=size, aria_hidden=True)
 
 
@@ -92,7 +93,7 @@ class NativeForm(BaseHTML):
 
 
 def native_form(*children: Any, action: str, **props: Any) -> rx.Component:
-    """Posts to a plain HTTP route, and loads the page of its answer."""
+    """A form that posts to a plain HTTP route. The answer replaces the page."""
     return NativeForm.create(*children, action=action, method="post", **props)
 
 

@@ -24,7 +24,7 @@ script(__name__, "keys.js")
 
 
 class Clicks(rx.Component):
-    """Clicks what was pressed, even if the page has moved under the pointer meanwhile. It draws nothing."""
+    """Clicks the pressed element, even if the page moves before the release. Draws nothing."""
 
     library = _CLICKS
     tag = "Clicks"
@@ -49,8 +49,8 @@ class PaletteDialog(rx.Component):
 def palette(pages: Sequence[Mapping[str, str]], *, chars: int, **server: Any) -> rx.Component:
     """The search. ``pages`` are searched in the browser, everything else on the server.
 
-    ``on_load`` asks the server before anything is typed, ``on_find`` with each query. It answers with ``found`` for the words
-    ``of``, or with a ``failure``.
+    ``on_load`` queries the server before anything is typed, ``on_find`` with each input. The server answers with
+    ``found`` for the query ``of``, or with ``failure``.
     """
     return PaletteDialog.create(
         icon("search"),
@@ -96,7 +96,7 @@ class RunningNow(rx.Component):
 
 
 def running_now(now: Any, *, on_watch: Any, on_leave: Any) -> rx.Component:
-    """``now`` is what ``RunningHub`` pushes. The tab is in its room while the page is visible."""
+    """The drawer of running jobs. ``RunningHub`` pushes ``now`` to tabs whose page is visible."""
     return RunningNow.create(
         now=now, jobs_url=routes.JOBS, words=dict(text.RUNNING_WORDS), on_watch=on_watch, on_leave=on_leave
     )
@@ -113,12 +113,12 @@ class StatusLine(rx.Component):
 
 
 def status_line(feed: Any) -> rx.Component:
-    """``feed`` is the status that ``RunningHub`` pushes to every visible page."""
+    """The status line. ``RunningHub`` pushes ``feed`` to every visible page."""
     return StatusLine.create(feed=feed, words=dict(text.STATUS_WORDS))
 
 
 def theme_toggle() -> rx.Component:
-    """Light or dark: follows the system until it is pressed, and then keeps the choice in this browser."""
+    """Light or dark. Follows the system until the user chooses; the browser stores the choice."""
     return rx.el.button(
         rx.el.span(icon("sun"), class_name="on-dark"),
         rx.el.span(icon("moon"), class_name="on-light"),

@@ -66,7 +66,7 @@ def progress_bar(percent: Any) -> rx.Component:
 
 
 def watch(tick: Any, *, on_watch: Any, on_tick: Any, on_leave: Any) -> rx.Component:
-    """Shows nothing. Keeps the visible tab in the room whose pushes change ``tick``."""
+    """Draws nothing. Keeps a visible tab in the room whose pushes change ``tick``."""
     return WatchPart.create(tick=tick, on_watch=on_watch, on_tick=on_tick, on_leave=on_leave)
 
 
@@ -77,5 +77,5 @@ def job_name(row: Any) -> rx.Component:
 
 
 def credentials(base: Any, names: Any) -> rx.Component:
-    """Secrets by name. The user reveals each: it is then read under ``base``."""
+    """Secrets by name. Revealing one reads it from an address under ``base``."""
     return CredentialsPart.create(base=base, names=names, words=dict(text.CREDENTIAL_WORDS))

@@ -1,4 +1,4 @@
-"""Parts of pages with a list, drawn by ``list_parts.js``: a search field, a switch of layouts, keys; and the table of the feed."""
+"""Parts of pages with a list, drawn by ``list_parts.js``: search field, layout switch, keys, and the feed's table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ for _name in ("guest_feed.js", "guest_rows.js", "feed_notes.js"):
 
 
 class FeedTable(NoSSRComponent):
-    """Fetches ``snapshot_url`` and merges ``patch`` into it. Its child is the icon of a failure.
+    """Fetches ``snapshot_url`` and merges ``patch`` into it. Its child is the icon for a failure.
 
     ``on_watch`` gets the version of the snapshot.
     """
@@ -59,12 +59,12 @@ class KeysPart(ListPart):
 
 
 def search_box(value: Any, *, label: str, chars: int, on_search: Any) -> rx.Component:
-    """A search field. Calls ``on_search`` with each letter, keeps the text in the address as ``q``; ``/`` focuses it."""
+    """A search field. Each input calls ``on_search`` and sets ``q`` in the address. ``/`` focuses the field."""
     return SearchPart.create(value=value, label=label, placeholder=label, chars=chars, on_search=on_search)
 
 
 def layout_switch(layout: Any, *, on_choose: Any, on_remembered: Any) -> rx.Component:
-    """Table or cards. ``on_remembered`` gets the browser's last choice if the address names none."""
+    """Table or cards. ``on_remembered`` gets the browser's last choice if the address has no layout."""
     return LayoutPart.create(
         layout=layout,
         labels=dict(text.TEMPLATE_LAYOUTS),

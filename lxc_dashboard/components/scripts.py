@@ -1,4 +1,4 @@
-"""Scripts beside the components that they draw: how the bundle finds them, and the events that they send."""
+"""Scripts beside their components: their addresses in the bundle, and their events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import reflex as rx
 
-# mypy takes Reflex's annotation of an event trigger for a value.
+# For mypy, Reflex's annotation of an event trigger is a value.
 if TYPE_CHECKING:
     NoArgs = rx.EventHandler
     WithText = rx.EventHandler
@@ -24,10 +24,10 @@ _SHARED: Final = Path("assets", "external")
 
 
 def script(module: str, name: str) -> str:
-    """The address from which a component imports the script ``name``, a file beside ``module`` (its ``__name__``).
+    """Return the import address of the script ``name``, a file beside ``module`` (its ``__name__``).
 
-    Scripts import one another by the same addresses: a folder named after the module has all its scripts. Reflex's own
-    ``rx.asset`` does the same, but reads the source of all loaded modules to find its caller: 0.1 s a script at each start.
+    Scripts import one another by the same addresses: a folder named after the module holds all its scripts. Reflex's
+    ``rx.asset`` does the same, but reads the source of all modules to find its caller: 0.1 s per script and start.
     """
     folder = module.replace(".", "/")
     source = _PACKAGE.parent.joinpath(folder).with_name(name)
@@ -48,7 +48,7 @@ def _link(place: Path, source: Path) -> None:
 
 
 def remove_stale_links() -> None:
-    """Remove links to scripts that moved, and the folders that this leaves empty.
+    """Remove links to scripts that moved, and folders that become empty.
 
     Reflex does the same at each start, but fails if another process removes a link at the same time.
     """

@@ -11,7 +11,7 @@ from reflex_components_core.core.banner import connection_errors_count  # type: 
 from lxc_dashboard import routes, text
 from lxc_dashboard.components.scripts import NoArgs, WithText, script
 
-# widgets.js, the log and the console import it.
+# ``widgets.js``, the log and the console import it.
 script(__name__, "copy_text.js")
 _WIDGETS = script(__name__, "widgets.js")
 
@@ -120,15 +120,15 @@ class NameInTabWidget(Widget):
 
 
 def here(state: Any, shown: Any, other: Any) -> rx.Component:
-    """``shown`` if the ``PageState`` was filled for the address that the browser shows, else ``other``.
+    """``shown`` if the ``PageState`` was filled for the browser's address, else ``other``.
 
-    The browser changes pages at once. The state belongs to the page before until a handler fills it.
+    The browser changes pages at once. Until a handler fills the state, it belongs to the previous page.
     """
     return HereWidget.create(rx.fragment(shown), rx.fragment(other), address=state.address)
 
 
 def ago(at: Any) -> rx.Component:
-    """How long ago a time was, exact on hover. ``at``: ISO 8601 text, or seconds since the epoch."""
+    """A time as its age, exact on hover. ``at``: ISO 8601 text, or seconds since the epoch."""
     return AgoWidget.create(at=at)
 
 
@@ -138,12 +138,12 @@ def size(value: Any) -> rx.Component:
 
 
 def copy_button(value: Any, label: Any = text.COPY, *, at_once: bool = False) -> rx.Component:
-    """``at_once`` also copies when the button appears, for a click that revealed it."""
+    """Copies ``value``. ``at_once``: also copies when the button appears, for example after a reveal."""
     return CopyWidget.create(value=value, label=label, done=text.COPIED, failed=text.NOT_COPIED, at_once=at_once)
 
 
 def dialog(*children: Any, is_open: Any, title: Any, on_close: Any) -> rx.Component:
-    """A modal that a state opens. Use ``confirm_button`` for a mere question."""
+    """A modal that a state opens. To ask a simple question, use ``confirm_button``."""
     return DialogWidget.create(*children, open=is_open, title=title, on_close=on_close)
 
 
@@ -163,8 +163,8 @@ def confirm_button(
 ) -> rx.Component:
     """A button that asks first. ``title`` names the object ("Delete CT 101 web-01?"), ``consequence`` what is lost.
 
-    The user must type ``expected`` (a vmid) before ``verb`` can be pressed; ``ask`` says so. ``on_typed`` gets the typed text,
-    for a service that compares it itself. ``cancel`` closes the question: another word if ``verb`` itself is to cancel.
+    The user must type ``expected`` (a vmid) to enable ``verb``; ``ask`` says so. ``on_typed`` gets the typed text, for
+    a service that compares it itself. ``cancel`` closes the question; choose another label if ``verb`` is to cancel.
     """
     optional: dict[str, Any] = {"on_confirm": on_confirm, "on_typed": on_typed, "expected": expected}
     return ConfirmWidget.create(
@@ -181,7 +181,7 @@ def confirm_button(
 
 
 def more(*buttons: Any) -> rx.Component:
-    """The secondary actions of a page: beside the primary one, or on a phone in a menu."""
+    """The secondary actions of a page: beside the primary one, and in a menu on phones."""
     return MoreWidget.create(*buttons, label=text.MORE_ACTIONS)
 
 
@@ -196,7 +196,7 @@ def away_note(since: Any) -> rx.Component:
 
 
 def again(fill: Any, *, away: Any = False) -> rx.Component:
-    """Shows nothing. Calls ``fill`` when PostgreSQL and Redis answer again. ``away``: they do not answer now."""
+    """Draws nothing. Calls ``fill`` when PostgreSQL and Redis answer again. ``away``: they do not answer now."""
     return AgainWidget.create(away=away, on_back=fill)
 
 
@@ -208,7 +208,7 @@ def notices(shown: Any) -> rx.Component:
 
 
 def boundary() -> rx.Component:
-    """Surrounds the whole app: what to do if a page's own code fails in the browser."""
+    """Wraps the whole app. Says what to do if a page's code fails in the browser."""
     return BoundaryWidget.create(title=text.BROKEN_TITLE, detail=text.BROKEN_DETAIL, verb=text.LOAD_AGAIN)
 
 

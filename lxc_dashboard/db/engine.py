@@ -19,11 +19,11 @@ from lxc_dashboard.messages import Message
 DRIVER: Final = "postgresql+psycopg"
 SCHEMES: Final = frozenset({"postgres", "postgresql", DRIVER})
 
-POOL_SIZE: Final = 20  # for twenty creations at once, each with lease, log and steps: overflow connects anew each time
+POOL_SIZE: Final = 20  # for twenty creations at once: an overflow connection is opened for each use
 POOL_OVERFLOW: Final = 10
 POOL_TIMEOUT_S: Final = 10
 POOL_RECYCLE_S: Final = 1800
-PING_AFTER_IDLE_S: Final = 0.1  # no killed server is back sooner
+PING_AFTER_IDLE_S: Final = 0.1  # a killed server takes longer to restart
 CONNECT_TIMEOUT_S: Final = 5
 STATEMENT_TIMEOUT_S: Final = 30
 IDLE_IN_TRANSACTION_TIMEOUT_S: Final = 60
@@ -65,7 +65,7 @@ def create_engine(
         max_overflow=max_overflow,
         pool_timeout=POOL_TIMEOUT_S,
         pool_recycle=POOL_RECYCLE_S,
-        pool_use_lifo=True,  # the last used one needs no ping, and has prepared statements
+        pool_use_lifo=True,  # the last used connection needs no ping and has prepared statements
         connect_args=_connect_args(parsed, statement_timeout_s, application_name),
     )
     event.listen(engine.sync_engine, "handle_error", _translate_error, retval=True)
@@ -83,7 +83,7 @@ def _connect_args(url: URL, statement_timeout_s: float, application_name: str) -
     return {
         "application_name": application_name,
         "connect_timeout": CONNECT_TIMEOUT_S,
-        # notices a vanished server, while sending and while waiting
+        # These settings detect a vanished server, while sending and while waiting.
         "tcp_user_timeout": UNACKNOWLEDGED_TIMEOUT_S * 1000,
         "keepalives_idle": UNACKNOWLEDGED_TIMEOUT_S,
         "keepalives_interval": 5,
@@ -93,7 +93,7 @@ def _connect_args(url: URL, statement_timeout_s: float, application_name: str) -
 
 
 def _ping_after_idle(engine: AsyncEngine) -> None:
-    """Check a connection before use that was idle for ``PING_AFTER_IDLE_S``, and replace a dead one.
+    """Before use, check a connection that was idle for ``PING_AFTER_IDLE_S``, and replace a dead one.
 
     SQLAlchemy's ``pool_pre_ping`` checks each time, which is every third statement of a busy worker.
     """
@@ -109,7 +109,7 @@ def _ping_after_idle(engine: AsyncEngine) -> None:
         try:
             dialect.do_ping(connection)
         except dialect.loaded_dbapi.Error as error:
-            raise InvalidatePoolError from error  # the other connections died before it, too
+            raise InvalidatePoolError from error  # the other connections were idle for longer and are dead, too
 
     event.listen(engine.sync_engine, "checkin", checked_in)
     event.listen(engine.sync_engine, "checkout", checked_out)

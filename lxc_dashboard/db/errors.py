@@ -19,7 +19,7 @@ from lxc_dashboard.messages import Message, MessageCode
 
 
 class DatabaseCode(MessageCode):
-    """Of constraints, of what else PostgreSQL refuses, and of rows that are gone or in another state."""
+    """Codes for violated constraints, other refusals of PostgreSQL, and rows that are gone or in another state."""
 
     ENDPOINT_NAME = "database.endpoint_name"
     ENDPOINT_ADDRESS = "database.endpoint_address"
@@ -81,7 +81,7 @@ class DatabaseCode(MessageCode):
     UNREADABLE_SECRET = "database.unreadable_secret"  # noqa: S105 a code
 
 
-# Of unique and referring constraints, and of the trigger, by name.
+# The code for each unique constraint, foreign key and trigger, by name.
 _OF_CONSTRAINT: Final = {
     "uq_proxmox_node_name": DatabaseCode.ENDPOINT_NAME,
     "uq_proxmox_node_address": DatabaseCode.ENDPOINT_ADDRESS,

@@ -74,12 +74,10 @@ class Journal:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        _fail(
-            self._waiting, asyncio.CancelledError()
-        )  # a task that was cancelled before its first step has not failed them
+        _fail(self._waiting, asyncio.CancelledError())  # the task may have been cancelled before its first step
 
     async def _write_on(self) -> None:
-        """Write until nothing waits. Every exit resolves all waiting calls."""
+        """Write until no batch waits. Every exit resolves all waiting calls."""
         clock, turns = asyncio.get_running_loop().time, list[_Turn]()
         try:
             while self._waiting:

@@ -70,9 +70,7 @@ def upgrade(url: str, revision: str = "head") -> None:
 
 
 def downgrade(url: str, revision: str) -> None:
-    """Take the database back to ``revision`` (``base``: empty). Deletes the data of newer tables. Raises as
-    ``upgrade``.
-    """
+    """Downgrade to ``revision`` (``base``: empty). Deletes the data of newer tables. Raises as ``upgrade``."""
     with _migrating(url) as config:
         command.downgrade(config, revision)
     log.info("database downgraded", revision=revision)

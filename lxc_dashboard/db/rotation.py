@@ -37,7 +37,7 @@ class _Batch:
 
 
 async def rotate_secrets(database: DatabaseService, keyring: Keyring) -> RotationReport:
-    """Encrypt secrets of older keys of ``keyring`` anew, in short transactions. Can be repeated.
+    """Re-encrypt the secrets of older keys of ``keyring``, in short transactions. Can be repeated.
 
     Leaves and reports unreadable secrets. Raises ``ServiceUnavailableError``.
     """

@@ -19,7 +19,7 @@ EVERY_S: Final = 1.0
 
 
 class Standings:
-    """One per process and event loop. Reads nothing while nobody waits."""
+    """One per process and event loop. Reads only while a caller waits."""
 
     def __init__(self, database: DatabaseService) -> None:
         self._database = database
@@ -27,8 +27,9 @@ class Standings:
         self._task: asyncio.Task[None] | None = None
 
     async def next(self, job_id: UUID) -> Standing:
-        """Return the job's standing, read at most ``EVERY_S`` from now. Raises ``NotFoundError``,
-        ``ServiceUnavailableError``.
+        """Return the job's standing, read within ``EVERY_S``.
+
+        Raises ``NotFoundError``, ``ServiceUnavailableError``.
         """
         answer: asyncio.Future[Standing] = asyncio.get_running_loop().create_future()
         self._waiting[answer] = job_id
@@ -43,11 +44,11 @@ class Standings:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        for answer in self._waiting:  # a task that was cancelled before its first step has not resolved them
+        for answer in self._waiting:  # the task may have been cancelled before its first step
             answer.cancel()
 
     async def _read_until_idle(self) -> None:
-        """Read until nobody waits. Every exit resolves all waiting calls."""
+        """Read until no caller waits. Every exit resolves all waiting calls."""
         batch = dict[asyncio.Future["Standing"], UUID]()
         try:
             while self._waiting:

@@ -75,7 +75,7 @@ class Door(Protocol):
         timeout_s: float = COMMAND_TIMEOUT_S,
         limit_bytes: int = OUTPUT_LIMIT_BYTES,
     ) -> CommandResult:
-        """Run a command to its end. Any exit status is a result.
+        """Run a command to its end. Returns for any exit status.
 
         Raises ``GuestError`` for output of more than ``limit_bytes``, ``GuestUnreachableError`` after ``timeout_s``.
         """

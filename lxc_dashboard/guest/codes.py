@@ -1,4 +1,4 @@
-"""Why a guest or an SSH server cannot be entered, and what failed there."""
+"""Codes for guests and SSH servers that cannot be entered, and for failures in them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from lxc_dashboard.messages import MessageCode
 
 
 class GuestCode(MessageCode):
-    """By subject: SSH servers and keys, a guest's conversation, files, and the supervisor of steps."""
+    """Codes for SSH servers and keys, conversations, files, and the supervisor of steps."""
 
     SSH_UNREACHABLE = "ssh.unreachable"
     SSH_NO_SERVER = "ssh.no_server"

@@ -56,7 +56,7 @@ def request(nonce: str, marker: str, argv: Sequence[str], stdin: bytes) -> bytes
 
 
 class EntryDoor(ABC):
-    """A ``Door`` over an SSH server. ``marker`` is what the guest must carry, None before it has one.
+    """A ``Door`` over an SSH server. ``marker``: the marker that the guest must carry, None before it has one.
 
     Commands that run at the same time have a conversation each. An idle conversation stays open until ``close``.
     """
@@ -120,7 +120,7 @@ class EntryDoor(ABC):
 
 
 class _CommandOutput:
-    """One output of a conversation. Keeps what comes before the command's own output, for the error."""
+    """stdout or stderr of a conversation. Keeps the text before the command's own output for error messages."""
 
     def __init__(self, nonce: str) -> None:
         self._nonce = nonce.encode()
@@ -181,9 +181,7 @@ class EntryStream:
         self._sending = asyncio.create_task(self._channel.send(self._request, end=False))
 
     async def leave(self) -> None:
-        """Return the conversation where the command has ended. Close it otherwise: the command may go on in the
-        guest.
-        """
+        """Return the conversation if the command has ended. Otherwise close it: the command may go on in the guest."""
         conversation, self._conversation = self._conversation, None
         if conversation is None:
             return
@@ -221,8 +219,9 @@ class EntryStream:
         return b"", b""
 
     async def _retry(self) -> None:
-        """Retry on another conversation where this one ended before the command started. Raises
-        ``GuestUnreachableError``.
+        """Retry on another conversation if this one ended before the command started.
+
+        Raises ``GuestUnreachableError``.
         """
         if self._stdout.open or self._stderr.open:
             raise GuestUnreachableError(Message.of(GuestCode.LOST))
@@ -313,8 +312,8 @@ def address_of(
 
 SSH_PORT: Final = 22
 _KEYS: Final = "/root/.ssh/authorized_keys"
-# ``$1`` is the key itself, the second word of its line. PVE's comments around its keys go when no key is left between
-# them. A file and folder made for this key alone go with it. The file is complete at every moment.
+# ``$1`` is the key itself, the second word of its line. Also removes PVE's comments when no key is left between them,
+# and the file and its folder when they are empty. Replaces the file in one step.
 _REMOVE: Final = f"""
 set -eu
 file={_KEYS}; new=$file.lxc-dashboard

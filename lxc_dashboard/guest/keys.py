@@ -1,4 +1,4 @@
-"""SSH keys: make one, read a private one, compare a host key with the pinned one."""
+"""Makes SSH keys, reads private keys, and compares host keys with pinned ones."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class _Address:
             self._freed.notify()
 
     async def close_idle(self, now: float) -> None:
-        """Close idle connections. Searches again after each one, because others change the list meanwhile."""
+        """Close idle connections. Searches again after each one, because other tasks change the list."""
         while idle := next((known for known in self.connections if _is_idle(known, now)), None):
             self.connections.remove(idle)
             await idle.close()
@@ -147,7 +147,7 @@ class PooledChannel:
 
 
 class SshPool:
-    """All SSH connections of a process. Hands out channels within each server's session limit.
+    """All SSH connections of a process. Opens channels within each server's session limit.
 
     A channel whose command serves several callers is kept between them: ``take``, then ``keep`` or ``drop``.
     """

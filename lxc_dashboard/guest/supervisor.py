@@ -24,7 +24,7 @@ _STEP_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,190}")
 
 
 class Outcome(StrEnum):
-    """The end of a step. ``lost``: its supervisor was killed. ``stopped`` and ``restarted``: the guest was."""
+    """The end of a step. ``lost``: its supervisor was killed. ``stopped`` and ``restarted`` are about its guest."""
 
     EXIT = "exit"
     TIMEOUT = "timeout"
@@ -78,7 +78,7 @@ log = structlog.get_logger(__name__)
 
 RECONNECT_FOR_S: Final = 120.0
 RESTARTED_WAIT_S: Final = 8.0  # how long to wait for the output of a step whose guest restarted
-# A guest can replace the programs in it. So the worker limits time and output of a step, too.
+# A guest can replace its supervisor, so the worker also limits time and output of a step.
 OVERTIME_S: Final = 300.0
 OUTPUT_MAX_BYTES: Final = 4 << 30
 _BACKOFF_S: Final = (0.1, 0.3, 1.0, 2.0, 4.0)
@@ -121,9 +121,7 @@ class _Reconnects:
         self._until = 0.0
 
     async def wait(self, error: GuestUnreachableError, judge: Judge) -> Outcome | None:
-        """Wait before the next try, or return how the step has ended by ``judge``. Raises ``error`` at the end of the
-        time.
-        """
+        """Wait before the next try, or return the end that ``judge`` reports. Raises ``error`` when time is over."""
         clock = asyncio.get_running_loop().time
         lost_at = clock()
         outcome = await judge()
@@ -353,7 +351,7 @@ def _install_script(marker: str) -> str:
     return "\n".join(parts) + "\n"
 
 
-# The state goes first: until then the old marker still names it.
+# Removes the state first, so that the old marker remains until the state is gone.
 _FORGET: Final = f"""
 read -r found <{MARKER_FILE} && [ "$found" = "$1" ] || exit {_OTHER_MARKER}
 rm -rf {STATE_FOLDER} && rm -f {MARKER_FILE}

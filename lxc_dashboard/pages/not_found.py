@@ -1,4 +1,4 @@
-"""The page for an address that names no page."""
+"""The page for an unknown address."""
 
 from __future__ import annotations
 

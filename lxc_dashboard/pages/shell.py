@@ -6,15 +6,17 @@
     def templates() -> rx.Component:
         return page_states(TemplatesState, template_table, empty=no_templates, retry=TemplatesState.load)
 
-- ``page`` registers the function under its route, puts the frame around its result, and runs ``SessionState.enter`` before
-  ``on_load``. A new page also needs an import of its module in the ``__init__`` of its package.
-- The sidebar lists the entries of ``NAV`` whose page exists. ``/templates/[name]`` highlights the entry of ``/templates``.
-- ``title`` is text, or a Var (``TemplateState.name``) for a page about one object. While the Var is empty, page and tab show
-  ``tab_title``. ``of`` is the ``PageState`` of title and actions: they do not show while it belongs to another address.
-- ``crumbs`` are ``(text, href)`` before the title. ``actions`` draws the right side of it: one primary button at most.
+- ``page`` registers the function under its route, puts the frame around its result, and runs ``SessionState.enter``
+  before ``on_load``. A new page also needs an import of its module in the ``__init__`` of its package.
+- The sidebar lists the entries of ``NAV`` whose page exists. ``/templates/[name]`` highlights ``/templates``.
+- ``title`` is text, or a Var (``TemplateState.name``) for a page about one object. While the Var is empty, page and tab
+  show ``tab_title``. ``of`` is the ``PageState`` of title and actions. They are hidden while it belongs to another
+  address.
+- ``crumbs`` are ``(text, href)`` before the title. ``actions`` draws the part on its right. It has at most one
+  primary button.
 - ``rx.State.<argument>`` of a dynamic route exists only after the app has added its pages. A handler reads
   ``self.router.url.query_parameters`` or ``self.router.page.params``.
-- A visitor without a session sees no page: the server redirects them to the sign-in page, and back afterwards.
+- The server redirects a visitor without a session to the sign-in page, and back afterwards.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ NAV: Final = (
     NavItem(text.NAV_TEMPLATES, routes.TEMPLATES, "layers"),
     NavItem(text.NAV_JOBS, routes.JOBS, "list-checks"),
 )
-# Pages for the search that are not in the sidebar.
+# Pages that the search finds and the sidebar does not list.
 MORE_PAGES: Final = (
     (text.NEW_CONTAINER, routes.CREATE),
     (text.NEW_TEMPLATE, routes.TEMPLATE_NEW),
@@ -68,7 +70,7 @@ def page(
     crumbs: Sequence[tuple[Any, Any]] = (),
     actions: Render | None = None,
 ) -> Callable[[Render], Render]:
-    """Registers a page within the frame. See the module's text."""
+    """Register a page within the frame. See the module's docstring."""
 
     def register(content: Render) -> Render:
         def render() -> rx.Component:
@@ -188,7 +190,7 @@ def _endpoint(**props: Any) -> rx.Component:
 
 
 def _endpoints() -> rx.Component:
-    """The endpoint's name opens a menu of the others, each with a link to its sign-in page: a session belongs to one endpoint."""
+    """A menu of the other endpoints. Links to their sign-in pages, as a session belongs to one endpoint."""
     others = rx.foreach(
         SessionState.others, lambda other: rx.el.li(native_link(other.name, href=other.href, class_name="nav-link"))
     )

@@ -1,6 +1,6 @@
 """Loads the real sign-in page when a page of the app redirects to it.
 
-``api.sign_in`` serves that one, without a websocket, which needs a session.
+``api.sign_in`` serves that page without a websocket, because a websocket needs a session.
 """
 
 from __future__ import annotations

@@ -40,8 +40,9 @@ class Grants:
         return frozenset(privilege for privilege, propagates in self.by_path.get("/vms", {}).items() if propagates)
 
     def below(self, path: str, privilege: str) -> list[str]:
-        """Return the names below ``path`` where ``privilege`` is held, sorted: ``dev`` for ``/pool/dev`` below
-        ``/pool``.
+        """Return the names below ``path`` where ``privilege`` is held, sorted.
+
+        For example ``dev`` for ``/pool/dev`` below ``/pool``.
         """
         start = f"{path}/"
         held = (place for place, privileges in self.by_path.items() if privilege in privileges)
@@ -76,7 +77,5 @@ class Access(Noun):
         return grants.at(path)
 
     async def grants(self) -> Grants:
-        """``GET /access/permissions``: the user's own privileges at every path of the ACL, including members of
-        pools.
-        """
+        """``GET /access/permissions``: the user's own privileges at each path of the ACL, with members of pools."""
         return await self._caller.get("/access/permissions", _GRANTS)

@@ -31,7 +31,7 @@ SUCCESS = 200
 OnRenew = Callable[[str, str], Awaitable[None]]
 _SIGN_IN = one(SignIn)
 _CHALLENGE = re.compile(r"!tfa!([^:]*)")
-# What the value of a cookie may hold unquoted. A userid may hold more, for example a semicolon.
+# Characters that a cookie's value may hold unquoted. A userid may hold others, for example a semicolon.
 _COOKIE_SAFE = "!#$&'()*+-./:<=>?@[]^_`{|}~"
 
 

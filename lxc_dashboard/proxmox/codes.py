@@ -1,4 +1,4 @@
-"""What is wrong with an endpoint, its answers or what is asked of it, where PVE itself gives no reason."""
+"""Codes for faults of an endpoint, its answers or our requests, where PVE gives no reason."""
 
 from __future__ import annotations
 

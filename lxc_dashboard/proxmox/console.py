@@ -76,8 +76,9 @@ class ConsoleSocket:
         await self._send(BytesMessage(b"2"))
 
     async def shake_hands(self, address: str, cookie: str, terminal: TerminalTicket) -> None:
-        """Open the websocket and sign in to the terminal. Raises ``ApiError``, ``SessionExpiredError``,
-        ``PrivilegeError``, ``UnreachableError``.
+        """Open the websocket and sign in to the terminal.
+
+        Raises ``ApiError``, ``SessionExpiredError``, ``PrivilegeError``, ``UnreachableError``.
         """
         try:
             async with asyncio.timeout(OPEN_TIMEOUT_S):

@@ -1,9 +1,9 @@
 """Decode the bytes of an answer into a typed value.
 
-msgspec decodes what follows PVE's schema. Other versions and stand-ins do not: a guest's name of digits comes as a
-number, a number as an empty string, a flag as ``"on"``, anything as null. Then each value is converted to its field's
-type. A field that cannot be converted keeps its default. An item of a list without a readable identity is left out. A
-single unreadable value is an error.
+msgspec decodes answers that follow PVE's schema. Other versions and stand-ins send a name of digits as a number, a
+number as an empty string, a flag as ``"on"``, or null for any value. Then each value is converted to its field's type.
+A field that cannot be converted keeps its default. A list item without a readable identity is left out. A single
+unreadable value is an error.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def whole(kind: type[S]) -> Shape[S]:
 
 
 def decoded(body: bytes, shape: Shape[T]) -> T:
-    """Decode ``body``, also where it is not strict JSON. Raises what ``shape.decode`` raises, and ``RecursionError``."""
+    """Decode ``body``, even if it is not strict JSON. Raises as ``shape.decode``, and ``RecursionError``."""
     try:
         return shape.decode(body)
     except msgspec.ValidationError:
@@ -179,11 +179,11 @@ def _value(found: Any, annotation: Any) -> Any:
         try:
             return _fitted(found, annotation)
         except (TypeError, ValueError, OverflowError):
-            raise error from None  # it names both types
+            raise error from None  # the message names both types
 
 
 def _fitted(found: Any, annotation: Any) -> Any:
-    """Raises ``TypeError``, ``ValueError`` or ``OverflowError`` where ``found`` cannot be converted."""
+    """Convert ``found``. Raises ``TypeError``, ``ValueError`` or ``OverflowError`` where that is impossible."""
     types = get_args(annotation) or (annotation,)
     origin = get_origin(annotation)
     if origin is list:

@@ -61,8 +61,9 @@ class Storage(Noun):
     async def content(
         self, node: str, storage: str, content: str | None = None, vmid: int | None = None
     ) -> list[Content]:
-        """``GET /nodes/{node}/storage/{storage}/content``. ``content``: only volumes of one kind (vztmpl, backup,
-        rootdir).
+        """``GET /nodes/{node}/storage/{storage}/content``.
+
+        ``content``: only volumes of one kind (vztmpl, backup, rootdir).
         """
         path = path_of("nodes", node, "storage", storage, "content")
         return await self._caller.get(path, _CONTENT, {"content": content, "vmid": vmid})
@@ -110,8 +111,7 @@ _CARDS: Final = Shape(_cards)
 
 class Qemu(Noun):
     async def cards(self, node: str, vmid: int) -> list[dict[str, str]]:
-        """``GET /nodes/{node}/qemu/{vmid}/config``: the network cards that cloud-init configures, with their
-        addresses.
+        """``GET /nodes/{node}/qemu/{vmid}/config``: the network cards that cloud-init configures, with addresses.
 
         ``{"bridge": "vmbr0", "tag": "30", "ip": "10.0.0.5/24", "gw": "10.0.0.1", ...}``.
         """

@@ -42,15 +42,15 @@ STOP_GRACE_S = 8.0
 STOP_REQUEST_S = 3.0
 LOG_PAGE_LINES = 500
 LOG_TAIL_LINES = 20
-# What PVE answers for an empty log: a line 1 that the first real line replaces.
+# PVE's line 1 of an empty log. The first real line replaces it.
 EMPTY_LOG = "no content"
-# PVE may know no exit status between the end of a task and its entry in the index. These polls take 3 s or more.
+# Between a task's end and its entry in the index, PVE may have no exit status. These polls take 3 s or more.
 POLLS_WITHOUT_EXITSTATUS = 10
 UNKNOWN_OUTCOME = "unexpected status"
 # A busy PVE sometimes answers 500 ("got timeout"). These polls take 3 s or more.
 TOLERATED_ERRORS = 10
 SERVER_ERROR = 500
-NOT_FOUND = 404  # what stand-ins for PVE answer
+NOT_FOUND = 404  # the answer of stand-ins for PVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +234,9 @@ class LogFollower:
         self._held: LogLine | None = None
 
     def take(self, lines: list[LogLine], *, ended: bool) -> list[LogLine]:
-        """Return the complete lines of ``lines``, which are all that follow ``start``, and move ``start`` behind
-        them.
+        """Return the complete lines of ``lines`` and move ``start`` behind them.
+
+        ``lines``: all lines after ``start``.
         """
         if [(line.n, line.t) for line in lines] == [(1, EMPTY_LOG)]:
             return []

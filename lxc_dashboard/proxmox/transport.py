@@ -1,8 +1,8 @@
 """HTTP/1.1 connections below httpx. They check the certificate before they send a byte.
 
 httpcore writes head and body of a request separately, each in a TLS record of its own, and some PVE builds drop such
-a POST. So the stream here holds written data until httpcore starts to read, and sends it at once. It also reads all
-that has arrived in one piece, which makes long lists cheap.
+a POST. So this stream collects written data and sends it at once when httpcore starts to read. A read returns all data
+that has arrived, which makes long lists cheap.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 
 
 class _Wire(asyncio.Protocol):
-    """The received data of a connection, until it is read."""
+    """The received and unread data of a connection."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
@@ -323,7 +323,7 @@ async def _answer(
 
 
 def _unpack(body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Unpack what a proxy in front of PVE compressed. httpx would unpack without a limit."""
+    """Unpack a body that a proxy before PVE compressed. httpx would unpack without a limit."""
     encodings = {value.strip().lower() for name, value in headers if name.lower() == b"content-encoding"}
     if not body or not encodings & {b"gzip", b"x-gzip", b"deflate"}:
         return body

@@ -28,7 +28,7 @@ class Phase(StrEnum):
 
 
 class Container(Table, table=True):
-    """A container. ``marker``: the content of ``/etc/lxc-dashboard/id`` in its guest, since PVE gives a vmid out again.
+    """A container. ``marker``: the content of ``/etc/lxc-dashboard/id`` in its guest, as PVE reuses vmids.
 
     Encrypted: ``credentials_enc`` (JSON ``{service: {key: value}}``), ``root_password_enc``.
     """
@@ -95,7 +95,8 @@ class CreationBatch(Table, table=True):
 class Preset(Table, table=True):
     """Wizard fields of one user at an endpoint, or shared with all its users. ``fields`` holds no secret.
 
-    ``shared_path``: where the owner could create containers when sharing it, ``/vms`` or ``/pool/dev``. Empty: not shared.
+    ``shared_path``: a path where its owner could create containers when they shared it, such as ``/pool/dev``.
+    Empty: not shared.
     """
 
     __tablename__ = "preset"

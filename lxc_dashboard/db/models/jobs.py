@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 CREATE_KIND: Final = "container.create"
 DOWNLOAD_KIND: Final = "ostemplate.download"
-# Secrets are bound to the name that the table had when the first were encrypted.
+# Secrets are bound to the table's first name.
 SEALED_AS: Final = "creation"
 
 
 class JobState(StrEnum):
-    """``waiting``: for a sign-in of the job's user. ``paused``: as its user chose, until they continue it.
+    """``waiting``: the job's user must sign in. ``paused``: its user paused it and must continue it.
 
     ``cancelling``: a user has cancelled it, and a worker has not yet stopped what runs.
     """
@@ -48,14 +48,15 @@ class EventType(StrEnum):
 class Job(Table, table=True):
     """A job.
 
-    ``params`` holds no secret. Encrypted, and wiped at the end: ``secrets_enc``, ``ticket_enc`` (the user's ticket or token).
-    ``vmid``, ``node`` and ``name``: the guest's, as last known; vmid 0 for a job about no guest.
-    ``locks_guest``: only one such job of a guest may be unfinished.
+    ``params`` holds no secret.
+    Encrypted, and wiped at the end: ``secrets_enc``, ``ticket_enc`` (the user's ticket or API token).
+    ``vmid``, ``node`` and ``name``: the guest's, as last known. vmid is 0 for a job without a guest.
+    ``locks_guest``: a guest can have only one such unfinished job.
     ``container_id``: null for guests that the product does not know.
     ``checkpoint``: ``{"done": [step, ...], "upid": {step: upid}, "offset": {step: bytes}, ...}``.
     ``lease_until``: until when ``lease_owner`` holds the job. ``attempt`` counts the leases.
-    ``enqueued_at``: when the job was last enqueued, null once a worker takes it. The reaper recognizes lost messages by it.
-    ``slot_node``: the node whose slot the job uses while its lease is live, or waits for while it is queued.
+    ``enqueued_at``: when the job was last enqueued, null once a worker takes it. The reaper finds lost messages by it.
+    ``slot_node``: the node whose slot the job uses (live lease) or waits for (queued).
     """
 
     __tablename__ = "job"
@@ -144,10 +145,10 @@ class Job(Table, table=True):
 
 
 class JobEvent(Table, table=True):
-    """A numbered event of a job. A chunk of the log is one row: ``seq`` of its first line, and the number of ``lines``.
+    """A numbered event of a job. A log chunk is one row: ``seq`` of its first line, and the number of ``lines``.
 
-    ``code`` and ``params`` say what happened; pages put them into words. ``message``: output of scripts and PVE, and the
-    sentences of older rows without a code.
+    ``code`` and ``params`` say what happened; pages show their text. ``message``: output of scripts and PVE, and the
+    text of older rows without a code.
     """
 
     __tablename__ = "job_event"

@@ -23,7 +23,7 @@ class ProxmoxNode(Table, table=True):
     """A registered PVE endpoint.
 
     TLS: ``fingerprint`` (SHA-256) alone if set, else ``ca_pem``, else the system's CAs, unless ``verify_tls`` is off.
-    ``doors`` maps a node's name to ``{"host", "port", "host_key"}`` of its SSH server, ``*`` all other nodes.
+    ``doors`` maps a node's name, or ``*`` for all others, to ``{"host", "port", "host_key"}`` of its SSH server.
     Encrypted: ``token_secret_enc``, ``ssh_key_enc``.
     """
 

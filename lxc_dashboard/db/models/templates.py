@@ -228,9 +228,8 @@ class Package(Table, table=True):
 class TemplateDraft(Table, table=True):
     """An unsaved template of one user. Without ``template_id`` it is a new template.
 
-    ``base_number`` and ``base_name`` are of the revision when the draft was started, ``copy_of`` the copied template,
-    which may no longer exist. ``content`` is JSON and names files by SHA-256. A ``userid`` is unique only at its
-    endpoint.
+    ``base_number`` and ``base_name``: of the revision at the draft's start. ``copy_of``: the copied template, which may
+    no longer exist. ``content`` is JSON and names files by SHA-256. A ``userid`` is unique only at its endpoint.
     """
 
     __tablename__ = "template_draft"

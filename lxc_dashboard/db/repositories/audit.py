@@ -34,7 +34,7 @@ class AuditRepository:
         """Write one entry. Cuts text that is too long for its column.
 
         ``userid`` in PVE's notation, ``action`` such as ``container.start``, ``subject`` its object, ``address`` the
-        client's. ``detail`` holds no secret. Escapes characters that hide or turn text.
+        client's. ``detail`` holds no secret. Escapes characters that hide or reorder text.
         """
         entry = AuditEntry(
             userid=storable_text(printable(userid), 255),

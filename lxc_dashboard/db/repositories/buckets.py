@@ -103,7 +103,7 @@ class BucketRepository:
     async def uses(self, bucket_id: UUID | None = None, *, lock: bool = False) -> Sequence[UseRow]:
         """Return the templates whose current revisions refer to the bucket, or to any bucket, by name.
 
-        Leaves out missing templates. ``lock``: nobody adds a revision until the end of the transaction.
+        Leaves out missing templates. ``lock``: no other transaction adds a revision until this one ends.
         """
         if lock:
             await self._lock_templates(bucket_id)

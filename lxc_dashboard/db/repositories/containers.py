@@ -1,4 +1,4 @@
-"""Guests that the product made or adopted, what happened to them, and what lists show of them."""
+"""Containers that the product made or adopted, their events, and what lists show of them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.messages import Message
 
 Credentials = dict[str, dict[str, str]]
-GIVEN: Final = "given"  # what a spec's ``password_mode`` says of a password that its user thought of
+GIVEN: Final = "given"  # ``password_mode`` of a spec whose user chose the password
 MADE: Final = ["create.container"]
 
 
 @dataclass(frozen=True, slots=True)
 class KnownGuest:
-    """``job_id`` is the latest of its ``creations``, which ended at ``ended_at``. ``was_made``: it made the
-    container.
+    """A container with its creations.
+
+    ``job_id`` is the latest of ``creations``. It ended at ``ended_at``. ``was_made``: it made the container.
     """
 
     container_id: UUID
@@ -55,9 +56,9 @@ class ContainerRepository:
         self._root_password = SealedColumn(keyring, "container", "root_password_enc")
 
     async def reserve(self, container: Container, *, root_password: str | None = None) -> Container:
-        """Takes the vmid on the endpoint for ``container``, among those that exist. The transaction outlives a refusal.
+        """Reserve the container's vmid at its endpoint. The transaction can continue after a refusal.
 
-        A reservation of another transaction is waited for. Raises ``ConflictError`` where the vmid is taken,
+        Waits for reservations in other transactions. Raises ``ConflictError`` where the vmid is taken,
         ``NotFoundError`` where the endpoint is gone.
         """
         container.root_password_enc = self._root_password.seal_text(root_password, container.id)
@@ -76,14 +77,14 @@ class ContainerRepository:
         return row
 
     async def get(self, container_id: UUID) -> Container:
-        """One that exists or existed. Raises ``NotFoundError``."""
+        """Return the container, also a deleted one. Raises ``NotFoundError``."""
         container = await self._session.get(Container, container_id)
         if container is None:
             raise NotFoundError(Message.of(DatabaseCode.CONTAINER_GONE))
         return container
 
     async def by_vmid(self, endpoint_id: UUID, vmid: int) -> Container | None:
-        """The one that has this vmid now."""
+        """Return the existing container with this vmid."""
         existing = (col(Container.endpoint_id) == endpoint_id, col(Container.deleted_at).is_(None))
         return await self._session.scalar(select(Container).where(*existing, col(Container.vmid) == vmid))
 
@@ -96,15 +97,16 @@ class ContainerRepository:
         return [KnownGuest(**{**row, "creations": frozenset(row["creations"])}) for row in rows]
 
     async def mark_deleted(self, container_id: UUID) -> Container:
-        """Frees the vmid; what was remembered stays, but for its secrets. Raises ``NotFoundError``."""
+        """Free the vmid and wipe the secrets. The row stays. Raises ``NotFoundError``."""
         gone_at = (await self.get(container_id)).deleted_at or now()
         return await self._set(container_id, deleted_at=gone_at, credentials_enc=None, root_password_enc=None)
 
     async def mark_lost(self, container_id: UUID, ended_at: datetime, *, for_good: bool = True) -> bool:
-        """Free the vmid of a container that PVE does not have. False where it is marked already, or was worked on since.
+        """Free the vmid of a container that PVE does not have.
 
-        ``ended_at``: when its last job had ended, as read before PVE was asked. A job that runs, or that ended after it,
-        may have made the container anew. ``for_good`` wipes the secrets as well; else ``hold_again`` may follow.
+        ``ended_at``: the end of its last creation, read before asking PVE. Returns False where the container is marked
+        already, or where a creation is unfinished or ended later: it may have made the container again.
+        ``for_good`` also wipes the secrets. Otherwise ``hold_again`` can undo the mark.
         """
         jobs = select(col(Job.id)).where(col(Job.container_id) == container_id, is_creation())
         # A retry locks its job first. Without the lock, the UPDATE could wait for it and still see the job as it was.
@@ -121,7 +123,7 @@ class ContainerRepository:
         return await self._session.scalar(lost.execution_options(synchronize_session=False)) is not None
 
     async def hold_again(self, container_id: UUID, vmid: int) -> Container:
-        """A container that was marked lost, and not for good, is to be made after all, with ``vmid``.
+        """Undo ``mark_lost`` for a container that will be made again, with ``vmid``.
 
         Raises ``ConflictError`` where another container has the vmid.
         """
@@ -135,13 +137,13 @@ class ContainerRepository:
         return await self._set(container_id, lifecycle=lifecycle.value)
 
     async def set_node(self, container_id: UUID, node: str) -> Container:
-        """Where it runs now: a guest migrates."""
+        """Set the container's node, which a migration changes."""
         return await self._set(container_id, node=node)
 
     async def set_vmid(self, container_id: UUID, vmid: int, *, instead_of: int) -> Container:
-        """Another one than ``instead_of``, which somebody else took before the guest was made.
+        """Replace the vmid ``instead_of``, which another guest took before this one was made.
 
-        Raises ``ConflictError`` where that is taken too, or the container has not ``instead_of`` any more.
+        Raises ``ConflictError`` where ``vmid`` is taken too, or the container's vmid is no longer ``instead_of``.
         """
         held = (col(Container.vmid) == instead_of, col(Container.deleted_at).is_(None))
         changed = update(Container).where(col(Container.id) == container_id, *held).values(vmid=vmid)
@@ -152,24 +154,24 @@ class ContainerRepository:
         return container
 
     async def set_address(self, container_id: UUID, address: str) -> Container:
-        """Its first address, without prefix length; empty where it has none."""
+        """Set the container's first address, without prefix length. Empty: it has none."""
         return await self._set(container_id, address=address)
 
     async def set_services(self, container_id: UUID, services: Sequence[Mapping[str, Any]]) -> Container:
-        """What discovery found in it, as JSON."""
+        """Set the services that discovery found, as JSON."""
         return await self._set(container_id, services=storable([dict(service) for service in services]))
 
     async def set_revision(self, container_id: UUID, revision_id: UUID | None) -> Container:
-        """The template revision that it was built from last."""
+        """Set the template revision that the container was last built from."""
         return await self._set(container_id, template_revision_id=revision_id)
 
     async def set_credentials(self, container_id: UUID, credentials: Credentials) -> Container:
-        """``{service: {key: value}}``, kept encrypted."""
+        """Store ``{service: {key: value}}`` encrypted."""
         sealed = self._credentials.seal_json(credentials or None, container_id)
         return await self._set(container_id, credentials_enc=sealed)
 
     def credentials(self, container: Container) -> Credentials:
-        """``{service: {key: value}}`` in plain text. Raises ``WrongKeyError``, ``TamperedError``."""
+        """Return ``{service: {key: value}}`` in plain text. Raises ``WrongKeyError``, ``TamperedError``."""
         opened: Credentials | None = self._credentials.open_json(container.credentials_enc, container.id)
         return opened or {}
 
@@ -178,7 +180,7 @@ class ContainerRepository:
         return await self._set(container_id, root_password_enc=sealed)
 
     async def forget_given_passwords(self, keep_s: float) -> int:
-        """Those that users gave for runs that failed and were not run again for ``keep_s`` seconds. How many."""
+        """Wipe root passwords that users gave for jobs that failed over ``keep_s`` seconds ago. Returns how many."""
         left = select(col(Job.container_id)).where(
             col(Job.state) == JobState.FAILED.value,
             col(Job.params)["password_mode"].astext == GIVEN,
@@ -190,7 +192,7 @@ class ContainerRepository:
         return len((await self._session.scalars(forgotten, execution_options=unread)).all())
 
     def root_password(self, container: Container) -> str | None:
-        """In plain text; None where none was given or made. Raises ``WrongKeyError``, ``TamperedError``."""
+        """Return the password in plain text, None without one. Raises ``WrongKeyError``, ``TamperedError``."""
         return self._root_password.open_text(container.root_password_enc, container.id)
 
     async def add_event(
@@ -202,7 +204,7 @@ class ContainerRepository:
         userid: str = "",
         detail: Mapping[str, Any] | None = None,
     ) -> ContainerEvent:
-        """``kind`` like ``created``, ``started``; ``userid`` empty for what the dashboard does by itself."""
+        """Add an event. ``kind``: for example ``created``. ``userid`` is empty for acts of the dashboard itself."""
         event = ContainerEvent(
             container_id=container_id,
             kind=kind,
@@ -217,7 +219,7 @@ class ContainerRepository:
     async def events(
         self, container_id: UUID, *, before: UUID | None = None, limit: int = 100
     ) -> Sequence[ContainerEvent]:
-        """Newest first; ``before`` is the last id of the page read before."""
+        """Return events, newest first. ``before`` is the last id of the previous page."""
         wanted = [col(ContainerEvent.container_id) == container_id]
         if before is not None:
             wanted.append(col(ContainerEvent.id) < before)

@@ -1,4 +1,4 @@
-"""Unsaved templates of users. Only its user finds a draft."""
+"""Unsaved templates. Each user finds only their own."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class DraftRepository:
         await self._session.execute(delete(TemplateDraft).where(col(TemplateDraft.id) == draft_id))
 
     async def detach(self, template_id: UUID) -> None:
-        """Turn all drafts of the template into drafts of new templates, so that nobody loses work."""
+        """Turn all drafts of the template into drafts of new templates, so that no user loses work."""
         query = update(TemplateDraft).where(col(TemplateDraft.template_id) == template_id)
         await self._session.execute(query.values(template_id=None, copy_of=template_id, base_number=0))
 

@@ -1,4 +1,4 @@
-"""What a run printed and did, numbered by PostgreSQL under the fence."""
+"""The events of jobs: steps and output. PostgreSQL numbers them while a lease is held."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ __all__ = ["Batch", "EventRepository", "NewEvent", "NumberedEvent", "StoredEvent
 
 SCRIPT_CHARS: Final = 255
 
-# Written out, and what is given as one JSON text, since twenty runs at once send them many times a second: to build
-# them anew, and arrays in PostgreSQL's own notation, would cost more than running them.
-# Rows are locked in the order of their ids, so that no two writers wait for each other. The fence is that of ``is_held_by``.
+# Plain SQL with one JSON argument, because twenty jobs at once send these statements many times a second. Building them
+# each time, or PostgreSQL's arrays, would cost more than running them.
+# Locks rows in the order of their ids, so that no two writers deadlock. The conditions are those of ``is_held_by``.
 _HOLD: Final = """
 WITH given AS (
     SELECT * FROM jsonb_to_recordset(CAST(%(given)s AS jsonb))
@@ -43,8 +43,8 @@ WHERE job.id = given.id
     AND job.state = ANY(CAST(%(takeable)s AS text[]))
 RETURNING job.id, job.lease_owner
 """
-# After the lock, in a snapshot of its own: the last number is that of whoever held the lock before. Of the runs whose rows this
-# very transaction has changed, by their owners. ``place``: how many lines of the same batch come before.
+# A second statement has a new snapshot, which includes the last number of the previous holder of the lock.
+# Stores events only of the jobs that ``_HOLD`` has changed. ``place``: the number of lines before it in the batch.
 _STORE: Final = """
 WITH event AS MATERIALIZED (
     SELECT event.* FROM jsonb_to_recordset(CAST(%(rows)s AS jsonb)) AS event (
@@ -64,7 +64,7 @@ SELECT event.job_id, next.seq + event.place, event.lines, event.type, event.step
 FROM event JOIN next ON next.id = event.job_id
 RETURNING job_id, seq
 """
-# To a run that nobody holds, whose row is locked.
+# For a job that no worker holds and whose row is locked.
 _ADD: Final = text("""
 INSERT INTO job_event
     (job_id, seq, lines, type, step, percent, code, params, message, script, script_index, script_total, at)
@@ -101,7 +101,7 @@ class NewEvent:
 
 @dataclass(frozen=True, slots=True)
 class NumberedEvent:
-    """As it was stored: the columns of ``JobEvent`` by their names."""
+    """A stored event: the columns of ``JobEvent`` by their names."""
 
     job_id: UUID
     seq: int
@@ -123,7 +123,7 @@ StoredEvent = JobEvent | NumberedEvent
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What the owner of a run tells. Without a ``checkpoint`` the run keeps the one that it has."""
+    """Events from the owner of a job. Without a ``checkpoint`` the job keeps its present one."""
 
     job_id: UUID
     owner: str
@@ -132,7 +132,7 @@ class Batch:
 
 
 async def append_unheld(session: AsyncSession, job_id: UUID, event: NewEvent) -> None:
-    """Add an event to a job that nobody holds, whose row this transaction has locked."""
+    """Add an event to a job that no worker holds. This transaction must have locked its row."""
     row = next(_placed(Batch(job_id, "", (event,))))
     await (await session.connection()).execute(_ADD, {"row": _json(row)})
 
@@ -151,17 +151,17 @@ class EventRepository:
         *,
         checkpoint: Mapping[str, Any] | None = None,
     ) -> Sequence[NumberedEvent]:
-        """``append_batches`` for one run. Raises ``ConflictError`` where ``owner`` holds no live lease."""
+        """``append_batches`` for one job. Raises ``ConflictError`` where ``owner`` holds no live lease."""
         rows = (await self.append_batches([Batch(job_id, owner, events, checkpoint)]))[0]
         if rows is None:
             raise lease_gone(job_id, owner)
         return rows
 
     async def append_batches(self, batches: Sequence[Batch]) -> list[Sequence[NumberedEvent] | None]:
-        """Stores each batch's events with their numbers, and its checkpoint with them: both or none. None where its owner
-        holds no live lease: nothing of it is stored then, and the others all the same.
+        """Store and number each batch's events, together with its checkpoint.
 
-        A run's phase and percent follow its last event. The first number is 1, and none is left out.
+        Returns None for a batch whose owner holds no live lease. It is not stored; the others are. A job's step and
+        percent become those of its last event. Numbers start at 1 and have no gaps.
         """
         told = [list(_placed(batch)) for batch in batches]
         held, first = await self._write(batches, [row for rows in told for row in rows])
@@ -171,7 +171,7 @@ class EventRepository:
         ]
 
     async def after(self, job_id: UUID, seq: int, limit: int = 500) -> Sequence[JobEvent]:
-        """Rows that hold any line after number ``seq``, in order: the first may begin at or before it (a log chunk)."""
+        """Return rows with any line after number ``seq``, in order. A log chunk may also hold lines before."""
         number = col(JobEvent.seq)
         of_run = col(JobEvent.job_id) == job_id
         chunk_begin = select(func.max(number)).where(of_run, number <= seq).scalar_subquery()
@@ -181,9 +181,9 @@ class EventRepository:
     async def between(
         self, job_id: UUID, first: int, last: int, *, most_bytes: int | None = None
     ) -> Sequence[JobEvent]:
-        """Rows that hold any of the lines ``first`` to ``last``, in order.
+        """Return rows with any of the lines ``first`` to ``last``, in order.
 
-        ``most_bytes``: none behind the one with which so many are reached, whose messages may be longer than what is shown.
+        ``most_bytes``: stop after the row with which the messages reach this size. Pages may show less of a message.
         """
         number, message = col(JobEvent.seq), col(JobEvent.message)
         of_run = col(JobEvent.job_id) == job_id
@@ -197,9 +197,9 @@ class EventRepository:
         return (await self._session.scalars(select(JobEvent).where(*within).order_by(number))).all()
 
     async def containing(self, job_id: UUID, text: str, limit: int, *, after: int = 0) -> Sequence[JobEvent]:
-        """Rows that may show ``text``, in order, with any line after number ``after``.
+        """Return rows that may show ``text``, with any line after number ``after``, in order.
 
-        The message holds it, whatever its case, or the row has a code, whose words are not stored.
+        The message contains ``text``, ignoring case, or the row has a code, whose text is not stored.
         """
         number = col(JobEvent.seq)
         holds = col(JobEvent.message).icontains(storable_text(text), autoescape=True) | (col(JobEvent.code) != "")
@@ -208,16 +208,16 @@ class EventRepository:
         return (await self._session.scalars(wanted)).all()
 
     async def told(self, job_id: UUID) -> Sequence[JobEvent]:
-        """All but the output: steps, warnings, errors and the end, in order."""
+        """Return all events except output, in order: steps, warnings, errors and the end."""
         of_run = (col(JobEvent.job_id) == job_id, col(JobEvent.type) != EventType.LOG.value)
         return (await self._session.scalars(select(JobEvent).where(*of_run).order_by(col(JobEvent.seq)))).all()
 
     async def phase_spans(self, job_id: UUID) -> Sequence[tuple[str, int, int]]:
-        """``(phase, first line, last line)`` for each run of neighbouring rows of one phase, in order."""
+        """Return ``(phase, first line, last line)`` for each sequence of adjacent rows of one phase, in order."""
         number = col(JobEvent.seq)
         phase = col(JobEvent.step)
         of_run = col(JobEvent.job_id) == job_id
-        # Two countings differ by the same within one run of neighbours, and by another number in the next.
+        # The two row numbers have one difference within a sequence, and another in the phase's next sequence.
         island = func.row_number().over(order_by=number) - func.row_number().over(partition_by=phase, order_by=number)
         last = number + col(JobEvent.lines) - 1
         rows = select(phase.label("phase"), number.label("first"), last.label("last"), island.label("island"))
@@ -227,7 +227,7 @@ class EventRepository:
         return [(row[0], row[1], row[2]) for row in await self._session.execute(spans.order_by(first_line))]
 
     async def last_seq(self, job_id: UUID) -> int:
-        """The number of the last line; 0 where there is none."""
+        """The number of the last line, 0 where there is none."""
         last = (
             select(col(JobEvent.seq) + col(JobEvent.lines) - 1)
             .where(col(JobEvent.job_id) == job_id)
@@ -239,10 +239,10 @@ class EventRepository:
     async def _write(
         self, batches: Sequence[Batch], rows: Sequence[Mapping[str, Any]]
     ) -> tuple[set[tuple[UUID, str]], dict[UUID, int]]:
-        """Which runs are held by which owners, and the number that the first of each run's rows was given.
+        """Return the jobs with live leases and their owners, and the number of each job's first row.
 
-        The rows of the runs are locked to the end of the transaction: that keeps the numbers in one line. Both statements,
-        and the begin of the transaction, go to PostgreSQL together.
+        Locks the jobs' rows until the transaction ends, so that numbers have no gaps. Sends BEGIN and both statements
+        to PostgreSQL together.
         """
         connection = (await (await self._session.connection()).get_raw_connection()).driver_connection
         assert isinstance(connection, AsyncConnection)  # noqa: S101 - the driver that ``db.engine`` chooses
@@ -271,16 +271,16 @@ def _given(batch: Batch) -> dict[str, Any]:
 
 
 def _as_json(checkpoint: Mapping[str, Any]) -> bytes:
-    """Cleaned only where it must be: to look at each of its texts would cost more each time."""
+    """Encode the checkpoint. Cleans it only where PostgreSQL would refuse it, because cleaning is slow."""
     try:
         told = msgspec.json.encode(checkpoint)
-    except UnicodeEncodeError:  # half of a pair stands in it
+    except UnicodeEncodeError:  # it holds a lone surrogate
         told = b"\\u0000"
     return msgspec.json.encode(storable(dict(checkpoint))) if b"\\u0000" in told else told
 
 
 def _placed(batch: Batch) -> Iterator[dict[str, Any]]:
-    """Columns of its rows, ``owner``, and ``place`` instead of the number: how many lines come before."""
+    """Yield the columns of each event, ``owner``, and ``place``: the number of lines before it in the batch."""
     place = 0
     for event in batch.events:
         yield {

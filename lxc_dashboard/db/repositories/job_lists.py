@@ -25,12 +25,14 @@ Named = tuple[Job, Container | None, str]
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who looks at the jobs of an endpoint, and what they may see besides their own (those of ``session_id`` where it is given).
+    """A user at an endpoint, and the jobs that they may see besides their own.
 
-    ``seen``: vmids that PVE shows the user. ``hidden``: containers of these vmids that PVE does not show, and jobs
-    on guests that the product does not know, because the vmid is another guest's by now. ``gone``: also the jobs of containers that are deleted. ``runs``: all jobs on the
-    containers that these creations made. ``foreign``: vmids of guests that the product does not know, for jobs that have not ended: which guest an ended one
-    was about, PVE alone can tell.
+    ``session_id``: if set, only jobs of this session are their own. ``seen``: vmids that PVE shows the user.
+    ``hidden``: ids that the user may not see, because the vmid in ``seen`` now belongs to another guest. Ids of
+    containers, and ids of jobs where the product does not know the guest.
+    ``gone``: also jobs of deleted containers. ``runs``: all jobs on the containers that these creations made.
+    ``foreign``: vmids of guests that the product does not know. Only for unfinished jobs: only PVE knows which guest an
+    ended job was about.
     """
 
     endpoint_id: UUID
@@ -45,8 +47,10 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which jobs; empty: any. ``template`` is a name. ``text``: words of name, vmid, template or user; ``name``: words of
-    the guest's name alone. ``before``: only jobs that stand behind this one in the list.
+    """A filter for jobs. Empty fields match all jobs.
+
+    ``template`` is a name. ``text``: words in name, vmid, template or user. ``name``: words in the guest's name.
+    ``before``: only jobs that follow this one in the list, which is newest first.
     """
 
     states: tuple[JobState, ...] = ()
@@ -62,7 +66,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the jobs that a user may see can be filtered by, each sorted."""
+    """The filter values that occur in the jobs that a user may see, each sorted."""
 
     kinds: tuple[str, ...]
     nodes: tuple[str, ...]
@@ -77,14 +81,14 @@ class JobListRepository:
         self._session = session
 
     async def get(self, job_id: UUID) -> Named:
-        """Raises ``NotFoundError``."""
+        """Return the job. Raises ``NotFoundError``."""
         row = (await self._session.execute(_joined(*_NAMED).where(col(Job.id) == job_id))).one_or_none()
         if row is None:
             raise NotFoundError(Message.of(DatabaseCode.JOB_GONE))
         return _named(row)
 
     async def list(self, viewer: Viewer, wanted: Wanted, *, limit: int, offset: int = 0) -> Sequence[Named]:
-        """Newest first."""
+        """Return matching jobs that the user may see, newest first."""
         found = _joined(*_NAMED).where(*_visible(viewer), *_matching(wanted))
         newest = found.order_by(col(Job.created_at).desc(), col(Job.id).desc())
         rows = await self._session.execute(newest.limit(limit).offset(offset))
@@ -102,12 +106,15 @@ class JobListRepository:
         return Choices(*found)
 
     async def vmids(self, endpoint_id: UUID, wanted: Wanted) -> frozenset[int]:
-        """The vmids of all jobs that match, whoever may see them."""
+        """The vmids of all matching jobs, including those that the user may not see."""
         matching = _joined(_VMID).where(col(Job.endpoint_id) == endpoint_id, *_matching(wanted))
         return frozenset(await self._session.scalars(matching.distinct()))
 
     async def pulse(self, endpoint_id: UUID, limit: int) -> Sequence[tuple[Any, ...]]:
-        """``(id, kind, state, step, percent, started_at, finished_at)``: what runs first, then the newest."""
+        """Return ``(id, kind, state, step, percent, started_at, finished_at)`` of up to ``limit`` jobs.
+
+        Running jobs come first, then other unfinished jobs, then ended ones. Each group is newest first.
+        """
         state = col(Job.state)
         running = case((state.in_(UNDER_WAY), 0), (state.in_(UNFINISHED), 1), else_=2)
         first = _pulses().where(col(Job.endpoint_id) == endpoint_id)
@@ -115,12 +122,12 @@ class JobListRepository:
         return [tuple(row) for row in rows]
 
     async def pulse_of(self, endpoint_id: UUID, ids: Collection[UUID]) -> Sequence[tuple[Any, ...]]:
-        """As ``pulse``, of these runs."""
+        """Return as ``pulse``, for the jobs ``ids``."""
         these = (col(Job.endpoint_id) == endpoint_id, col(Job.id).in_(ids))
         return [tuple(row) for row in await self._session.execute(_pulses().where(*these))]
 
 
-# A container of ours may have been given another vmid, or have moved, since the job began.
+# The container's vmid or node may have changed since the job began.
 _VMID: Final = func.coalesce(col(Container.vmid), col(Job.vmid))
 _NODE: Final = func.coalesce(col(Container.node), col(Job.node))
 _NAMED: Final = (Job, Container, col(Template.name), col(TemplateRevision.number))
@@ -160,7 +167,7 @@ def _own(viewer: Viewer) -> ColumnElement[bool]:
 
 
 def _visible(viewer: Viewer) -> list[ColumnElement[bool]]:
-    exists = col(Container.deleted_at).is_(None)  # true as well where the product does not know the guest
+    exists = col(Container.deleted_at).is_(None)  # also true where the product does not know the guest
     hidden = func.coalesce(col(Container.id), col(Job.id)).in_(viewer.hidden)
     unknown = col(Container.id).is_(None)
     shown = [
@@ -200,7 +207,7 @@ def _matching(wanted: Wanted) -> list[ColumnElement[bool]]:
 
 
 def _behind(job_id: UUID) -> ColumnElement[bool]:
-    """As ``list`` orders them."""
+    """Whether a job follows ``job_id`` in the order of ``list``."""
     at = select(col(Job.created_at)).where(col(Job.id) == job_id).scalar_subquery()
     same_moment = and_(col(Job.created_at) == at, col(Job.id) < job_id)
     return or_(col(Job.created_at) < at, same_moment)

@@ -43,7 +43,7 @@ _STANDING_OF: Final = select(
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What of a run others change while a worker is at it: the columns of ``Job`` by their names."""
+    """The columns of ``Job`` that others change while a worker holds the job."""
 
     state: str
     ticket_enc: str | None = field(repr=False)
@@ -52,7 +52,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class InUse:
-    """The addresses of a container, without prefix length. ``bridge`` is where its job put it, empty where there is none."""
+    """A container's addresses, without prefix length. ``bridge`` is from its creation, empty where there is none."""
 
     container: Container
     addresses: frozenset[str]
@@ -65,14 +65,17 @@ def _plain_addresses(*texts: str | None) -> frozenset[str]:
 
 
 class JobRepository:
-    """A method that takes an ``owner`` raises ``LeaseGoneError`` once that owner holds no live lease, and changes nothing."""
+    """Methods with an ``owner`` raise ``LeaseGoneError`` and change nothing where ``owner`` holds no live lease."""
 
     def __init__(self, session: AsyncSession, keyring: Keyring) -> None:
         self._session = session
         self._secrets = SealedColumn(keyring, SEALED_AS, "secrets_enc")
 
     async def add(self, creation: Job, secrets: Mapping[str, Any] | None = None) -> Job:
-        """A new run, about to be handed to the queue, its age by the database's clock. Raises ``NotFoundError`` where its container or endpoint is gone."""
+        """Add a job that the caller enqueues next. Its age is by the database's clock.
+
+        Raises ``NotFoundError`` where its container or endpoint is gone.
+        """
         creation.secrets_enc = self._secrets.seal_json(secrets, creation.id)
         self._session.add(creation)
         await self._session.flush()
@@ -80,25 +83,25 @@ class JobRepository:
         return stamped or creation
 
     async def get(self, job_id: UUID) -> Job:
-        """As it is now. Raises ``NotFoundError``."""
+        """Read the job again, even if it was read before. Raises ``NotFoundError``."""
         creation = await self.find(job_id)
         if creation is None:
             raise NotFoundError(Message.of(DatabaseCode.JOB_GONE))
         return creation
 
     async def find(self, job_id: UUID) -> Job | None:
-        """As ``get``; None where there is none."""
+        """Return as ``get``, None where there is no such job."""
         return await self._session.get(Job, job_id, populate_existing=True)
 
     async def locked(self, job_id: UUID) -> Job:
-        """As ``get``, and nobody else changes it before this transaction ends."""
+        """Return as ``get``, and lock the job until the transaction ends."""
         creation = await self._session.get(Job, job_id, populate_existing=True, with_for_update=True)
         if creation is None:
             raise NotFoundError(Message.of(DatabaseCode.JOB_GONE))
         return creation
 
     async def standings(self, job_ids: Sequence[UUID]) -> dict[UUID, Standing]:
-        """Of those that there are. Asked each second: not the whole rows, whose checkpoints alone are long."""
+        """Return the standings of existing jobs. Runs each second, so it does not read the long checkpoints."""
         connection = await self._session.connection()
         rows = await connection.execute(_STANDING_OF, {"job_ids": job_ids})
         return {row[0]: Standing(*row[1:]) for row in rows}
@@ -112,7 +115,7 @@ class JobRepository:
         container_id: UUID | None = None,
         limit: int = 100,
     ) -> Sequence[Job]:
-        """Newest first; without ``states``: all of them."""
+        """Return jobs, newest first. Empty ``states``: all states."""
         wanted = [col(Job.endpoint_id) == endpoint_id]
         if states:
             wanted.append(col(Job.state).in_([state.value for state in states]))
@@ -124,7 +127,7 @@ class JobRepository:
         return (await self._session.scalars(newest)).all()
 
     async def unfinished_of(self, endpoint_id: UUID, userid: str, after: UUID, limit: int) -> Sequence[Job]:
-        """A user's runs that have not ended and are not paused, by id, locked until the transaction ends."""
+        """Return a user's jobs that are neither ended nor paused, by id, and lock them until the transaction ends."""
         theirs = (
             col(Job.endpoint_id) == endpoint_id,
             col(Job.userid) == userid,
@@ -135,18 +138,18 @@ class JobRepository:
         return (await self._session.scalars(found)).all()
 
     async def reserved_vmids(self, endpoint_id: UUID) -> frozenset[int]:
-        """The vmids that a new container cannot have here: PVE may not know of them yet."""
+        """The vmids of existing containers. PVE may not know all of them yet."""
         existing = (col(Container.endpoint_id) == endpoint_id, col(Container.deleted_at).is_(None))
         return frozenset(await self._session.scalars(select(col(Container.vmid)).where(*existing)))
 
     async def lock_endpoint(self, endpoint_id: UUID) -> None:
-        """Whoever reserves vmids and addresses there does so alone, to the end of the transaction."""
+        """Let only this transaction reserve vmids and addresses at the endpoint until it ends."""
         await self._session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(endpoint_id), 0))))
 
     async def addresses_in_use(self, endpoint_id: UUID) -> Sequence[InUse]:
-        """By container that exists: the address that it has, and those that its unfinished or failed run is to give it.
+        """Return for each existing container its address, and those that its creation plans unless it is done.
 
-        Who asks next waits for the end of this transaction.
+        Takes ``lock_endpoint``.
         """
         await self.lock_endpoint(endpoint_id)
         spec, promised = col(Job.params), col(Job.state) != JobState.DONE.value
@@ -170,9 +173,9 @@ class JobRepository:
         result: Mapping[str, Any] | None = None,
         owes: bool = False,
     ) -> Job:
-        """Ends the run and its lease, and wipes its ticket, and its secrets unless it failed: it may be run again.
+        """End the job and its lease, and wipe its ticket. Also wipes the secrets, unless it failed: a retry needs them.
 
-        One that ``owes`` keeps both, where its ticket was not taken from it: see ``owing``.
+        A job that ``owes`` and still has its ticket keeps both: see ``TicketRepository.claim_owing``.
         """
         if state not in FINISHED:
             raise ValueError(f"{state} is not an end")
@@ -194,7 +197,7 @@ class JobRepository:
         return await update_held(self._session, job_id, owner, **values, **wiped)
 
     async def reopen(self, job_id: UUID, checkpoint: Mapping[str, Any]) -> Job:
-        """A failed run, queued again from ``checkpoint``; it needs a ticket, in the same transaction.
+        """Queue a failed job again from ``checkpoint``. Set its ticket in the same transaction.
 
         Raises ``NotFoundError``, ``ConflictError`` (it has not failed).
         """
@@ -206,9 +209,9 @@ class JobRepository:
         return creation
 
     async def give_up(self, job_id: UUID) -> None:
-        """Keep a failed or cancelled run from being run again.
+        """Prevent a retry of a failed or cancelled job.
 
-        Raises ``NotFoundError``, ``ConflictError`` (it runs again, or is ready).
+        Raises ``NotFoundError``, ``ConflictError`` (it is unfinished or done).
         """
         over = col(Job.state).in_([JobState.FAILED.value, JobState.CANCELLED.value])
         creation = await self.locked(job_id)
@@ -216,7 +219,7 @@ class JobRepository:
             raise ConflictError(Message.of(DatabaseCode.JOB_NOT_REPLACEABLE, state=creation.state))
 
     async def go_on(self, job_id: UUID, checkpoint: Mapping[str, Any]) -> Job:
-        """A paused run, queued again from ``checkpoint``; it needs a ticket, in the same transaction.
+        """Queue a paused job again from ``checkpoint``. Set its ticket in the same transaction.
 
         Raises ``NotFoundError``, ``ConflictError`` (it is not paused).
         """
@@ -243,11 +246,11 @@ class JobRepository:
         return (await self._session.scalars(newest.limit(1))).first()
 
     async def set_vmid(self, job_id: UUID, vmid: int) -> None:
-        """The guest has another number now. Raises ``ConflictError`` where another job locks that one."""
+        """Set the guest's new vmid. Raises ``ConflictError`` where another job locks that guest."""
         await update_job(self._session, job_id, vmid=vmid)
 
     async def request_cancel(self, job_id: UUID, userid: str) -> Job:
-        """Have a worker stop the job; the first user to ask is remembered.
+        """Have a worker cancel the job. Stores the first user who asks.
 
         Raises ``NotFoundError``, ``ConflictError`` (it has ended).
         """
@@ -261,17 +264,17 @@ class JobRepository:
         return creation
 
     async def set_secrets(self, job_id: UUID, secrets: Mapping[str, Any] | None) -> None:
-        """Passwords and the like, as JSON, kept encrypted until the end. Raises ``NotFoundError``."""
+        """Store passwords and other secrets as encrypted JSON. Raises ``NotFoundError``."""
         sealed = self._secrets.seal_json(None if secrets is None else dict(secrets), job_id)
         if await update_job(self._session, job_id, col(Job.state).in_(UNFINISHED), secrets_enc=sealed) is None:
             raise NotFoundError(Message.of(DatabaseCode.JOB_GONE_OR_ENDED))
 
     async def seal_secrets(self, job_id: UUID, owner: str, secrets: Mapping[str, Any]) -> None:
-        """``set_secrets`` for the worker that holds the run."""
+        """``set_secrets`` for the worker that holds the job."""
         await update_held(self._session, job_id, owner, secrets_enc=self._secrets.seal_json(dict(secrets), job_id))
 
     async def wipe_stale_secrets(self, keep_s: float) -> int:
-        """Of failed runs whose container is gone, and of those that nobody ran again for ``keep_s`` seconds. How many."""
+        """Wipe secrets of jobs that failed over ``keep_s`` seconds ago or whose container is gone. Returns how many."""
         gone = select(col(Container.id)).where(col(Container.deleted_at).is_not(None))
         old = col(Job.finished_at) < database_now() - func.make_interval(0, 0, 0, 0, 0, 0, keep_s)
         stale = (
@@ -284,13 +287,13 @@ class JobRepository:
         return len(rows.all())
 
     async def get_secrets(self, job_id: UUID) -> dict[str, Any]:
-        """Empty where there are none. Raises ``NotFoundError``, ``WrongKeyError``, ``TamperedError``."""
+        """Return the secrets, empty without any. Raises ``NotFoundError``, ``WrongKeyError``, ``TamperedError``."""
         token = (await self.get(job_id)).secrets_enc
         return dict(self._secrets.open_json(token, job_id) or {})
 
 
 def _downloads(endpoint_id: UUID) -> Select[Job]:
-    """Those that have not ended."""
+    """Select the endpoint's unfinished downloads."""
     wanted = (col(Job.endpoint_id) == endpoint_id, col(Job.kind) == DOWNLOAD_KIND, col(Job.finished_at).is_(None))
     return select(Job).where(*wanted)
 
@@ -308,7 +311,7 @@ class BatchRepository:
         self._session = session
 
     async def add(self, batch: CreationBatch) -> CreationBatch:
-        """Add the batch, before its jobs. Raises ``ConflictError`` (it exists), ``NotFoundError`` (no such endpoint)."""
+        """Add the batch before its jobs. Raises ``ConflictError`` (it exists), ``NotFoundError`` (no such endpoint)."""
         self._session.add(batch)
         await self._session.flush()
         return batch

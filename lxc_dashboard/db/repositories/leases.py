@@ -1,7 +1,7 @@
-"""Which worker works on a job (leases, by the database's clock), and which jobs may load a node (slots).
+"""Leases: which worker works on a job, by the database's clock. Slots: which jobs may load a node.
 
-A former owner of a lease changes nothing: ``update_held`` is the fence. Slots are counted for all workers under a lock of the
-database, oldest job first.
+``update_held`` is the fence: a former owner of a lease changes nothing. Slots are counted for all workers under a
+database lock, oldest job first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sqlmodel import col
 from lxc_dashboard.db.models import CREATE_KIND, Job, JobState
 from lxc_dashboard.errors import LeaseGoneError
 
-# What a worker may take; a paused run is nobody's until its user lets it go on.
+# A worker may take jobs in these states. A paused job waits until its user continues it.
 TAKEABLE: Final = (JobState.QUEUED.value, JobState.RUNNING.value, JobState.WAITING.value, JobState.CANCELLING.value)
 UNFINISHED: Final = (*TAKEABLE, JobState.PAUSED.value)
 UNDER_WAY: Final = (JobState.RUNNING.value, JobState.CANCELLING.value)
@@ -29,7 +29,7 @@ LEASE: Final = ("lease_owner", "lease_until", "slot_node")
 
 
 def database_now() -> ColumnElement[datetime]:
-    """The database's own clock at this very row: workers' clocks differ, and a transaction may have waited for a lock."""
+    """The database's present time: workers' clocks differ, and a transaction's start may be long ago."""
     return func.clock_timestamp()
 
 
@@ -39,12 +39,12 @@ def is_creation() -> ColumnElement[bool]:
 
 
 def in_seconds(seconds: float) -> ColumnElement[datetime]:
-    # years, months, weeks, days, hours, minutes, seconds: PostgreSQL's own order
+    # PostgreSQL's order: years, months, weeks, days, hours, minutes, seconds
     return database_now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
 
 
 def unless_cancelling(state: JobState) -> ColumnElement[str]:
-    """``state``, but a job that is being cancelled stays so until it ends."""
+    """``state``, but a job that is being cancelled stays ``cancelling``."""
     return case((is_cancelling(), JobState.CANCELLING.value), else_=state.value)
 
 
@@ -58,13 +58,13 @@ def lease_is_over() -> ColumnElement[bool]:
 
 
 def is_in_line() -> ColumnElement[bool]:
-    """Whether the run waits until its node has room for it."""
+    """Whether the job waits for a slot of its node."""
     queued = col(Job.state) == JobState.QUEUED.value
     return queued & col(Job.slot_node).is_not(None) & col(Job.lease_owner).is_(None)
 
 
 def is_held_by(owner: str) -> tuple[ColumnElement[bool], ...]:
-    """The fence's conditions."""
+    """The fence's conditions: ``owner`` holds a live lease, and the job is neither ended nor paused."""
     return (
         col(Job.lease_owner) == owner,
         col(Job.lease_until) > database_now(),
@@ -83,7 +83,7 @@ def _of(kinds: Collection[str] | None) -> tuple[ColumnElement[bool], ...]:
 async def update_job(
     session: AsyncSession, job_id: UUID, *conditions: ColumnElement[bool], **values: Any
 ) -> Job | None:
-    """Change the row. None where there is none, or a condition does not hold."""
+    """Change and return the row. None where it does not exist, or a condition does not hold."""
     changed = update(Job).where(col(Job.id) == job_id, *conditions).values(**values)
     return await session.scalar(
         changed.returning(Job), execution_options={"populate_existing": True, "synchronize_session": False}
@@ -101,8 +101,8 @@ async def update_held(session: AsyncSession, job_id: UUID, owner: str, **values:
 class LeaseRepository:
     """Which worker works on a job.
 
-    ``owner`` names one attempt of one worker, never used again (a worker's id and a random part): a run delivered twice
-    to one worker is held once.
+    ``owner`` is the worker's id with a random part, new for each attempt. So a job that one worker gets twice is held
+    once.
     """
 
     def __init__(self, session: AsyncSession) -> None:
@@ -128,9 +128,9 @@ class LeaseRepository:
         return await update_job(self._session, job_id, *free, **taken)
 
     async def renew(self, job_id: UUID, owner: str, lease_s: float) -> bool:
-        """Prolongs the lease to ``lease_s`` seconds from now; False where it was taken away.
+        """Prolong the lease to ``lease_s`` seconds from now. Returns False where it was taken away.
 
-        A late renewal succeeds as long as nobody else took the run: a worker outlives a short absence of the database.
+        A late renewal succeeds unless another worker has taken the job, so a short outage of the database does no harm.
         """
         still_mine = (col(Job.lease_owner) == owner, col(Job.state).in_(TAKEABLE))
         renewed = update(Job).where(col(Job.id) == job_id, *still_mine).values(lease_until=in_seconds(lease_s))
@@ -138,9 +138,10 @@ class LeaseRepository:
         return await self._session.scalar(renewed.returning(col(Job.id)), execution_options=unread) is not None
 
     async def release(self, job_id: UUID, owner: str, *, state: JobState = JobState.QUEUED) -> bool:
-        """Gives the run back, ``queued`` (the reaper hands it out at once), ``waiting`` or ``paused``; False where it was not held.
+        """Release the job as ``queued``, ``waiting`` or ``paused``. Returns False where ``owner`` did not hold it.
 
-        A job that is being cancelled stays ``cancelling``. A paused job keeps no ticket: the user who continues it brings one.
+        The reaper enqueues a queued job at once. A cancelling job stays ``cancelling``. A paused job keeps no ticket:
+        the user who continues it brings one.
         """
         if state not in {JobState.QUEUED, JobState.WAITING, JobState.PAUSED}:
             raise ValueError(f"a run is given back queued, waiting or paused, not {state}")
@@ -150,9 +151,9 @@ class LeaseRepository:
         return await update_job(self._session, job_id, col(Job.lease_owner) == owner, **free) is not None
 
     async def expired(self, limit: int, *, kinds: Collection[str] | None = None, again_after_s: float) -> Sequence[Job]:
-        """Jobs to hand to the queue again: their worker is gone, or their delivery was lost. Not those that wait for a slot.
+        """Return jobs to enqueue again, oldest first: their worker is gone, or their message was lost.
 
-        Each is handed out once in ``again_after_s`` seconds, however many reapers ask; oldest first.
+        Leaves out jobs that wait for a slot. Returns each job once in ``again_after_s`` seconds, to one reaper.
         """
         patience = in_seconds(-again_after_s)
         enqueued_at = col(Job.enqueued_at)
@@ -168,7 +169,7 @@ class LeaseRepository:
             .order_by(col(Job.created_at))
             .limit(limit)
             .with_for_update(skip_locked=True)
-            .cte("due")  # PostgreSQL may run a mere subquery again for each row, past its limit
+            .cte("due")  # PostgreSQL may run a subquery again for each row, and so exceed its limit
         )
         stamped = update(Job).where(col(Job.id).in_(select(due.c.id))).returning(Job)
         rows = await self._session.scalars(
@@ -177,7 +178,7 @@ class LeaseRepository:
         return sorted(rows, key=lambda creation: creation.created_at)
 
     async def kinds_under_way(self) -> frozenset[str]:
-        """The kinds of the jobs that wait for a worker, or are with one."""
+        """The kinds of all jobs that a worker holds or that wait for one."""
         found = select(col(Job.kind)).where(col(Job.state).in_(_WORKED_OFF)).distinct()
         return frozenset(await self._session.scalars(found))
 
@@ -187,7 +188,7 @@ _AGE: Final = (col(Job.created_at), col(Job.id))
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Of a queued run: ``ahead`` come before it, on ``node`` where it waits for room there, else for a worker."""
+    """A queued job's place: ``ahead`` jobs come first. ``node``: where it waits for a slot; empty: for a worker."""
 
     ahead: int
     node: str = ""
@@ -195,7 +196,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A run and who holds its lease."""
+    """A job and the owner of its lease."""
 
     id: UUID
     endpoint_id: UUID
@@ -209,9 +210,9 @@ class SlotRepository:
         self._session = session
 
     async def take(self, run: Held, node: str, limit: int, *, anyway: bool = False) -> int:
-        """0: the run has its slot on ``node``. Else how many come before it there, and nothing was changed.
+        """Take a slot on ``node`` and return 0. If none is free, change nothing and return how many jobs come first.
 
-        ``anyway``: what the slot is for has begun already. Raises ``LeaseGoneError`` without the lease.
+        ``anyway``: take it in any case, as the work has begun already. Raises ``LeaseGoneError`` without the lease.
         """
         await self._lock(run.endpoint_id, node)
         mine = aliased(Job)
@@ -225,7 +226,7 @@ class SlotRepository:
         return 0
 
     async def wait_in_line(self, run: Held, node: str, limit: int) -> bool:
-        """``take``, but where others come before it the run is given back until it is woken. Whether it was."""
+        """``take`` a slot, or else release the job until it is woken. Returns whether it was released."""
         if await self.take(run, node, limit) == 0:
             return False
         freed = {**dict.fromkeys(LEASE), "slot_node": node, "enqueued_at": None}
@@ -233,13 +234,13 @@ class SlotRepository:
         return True
 
     async def give(self, run: Held, node: str, limit: int, *, again_after_s: float) -> Sequence[UUID]:
-        """Those that ``node`` has room for then, as ``wake``. Raises ``LeaseGoneError`` without the lease."""
+        """Free the slot and return the jobs to enqueue, as ``wake``. Raises ``LeaseGoneError`` without the lease."""
         await self._lock(run.endpoint_id, node)
         await update_held(self._session, run.id, run.owner, slot_node=None)
         return await self._due(run.endpoint_id, node, limit, again_after_s)
 
     async def wake(self, endpoint_id: UUID, node: str, limit: int, *, again_after_s: float) -> Sequence[UUID]:
-        """The oldest runs that ``node`` has room for now, to be handed to the queue, each once in ``again_after_s``."""
+        """Return the oldest jobs that ``node`` has slots for, to enqueue. Returns each once in ``again_after_s``."""
         await self._lock(endpoint_id, node)
         return await self._due(endpoint_id, node, limit, again_after_s)
 
@@ -250,8 +251,8 @@ class SlotRepository:
         if busy >= limit:
             return []
         due = select(col(Job.id)).where(*_on(endpoint_id, node), is_in_line(), ~was_woken)
-        # One that somebody holds, such as a sign-in or its end, is woken by the next turn: who waits here for it may hold what
-        # the other one waits for.
+        # Skips rows that another transaction locks, such as a sign-in: waiting for it could deadlock. The next call
+        # returns those jobs.
         oldest = due.order_by(*_AGE).limit(limit - busy).with_for_update(skip_locked=True, key_share=True)
         ids = (await self._session.scalars(oldest)).all()
         if ids:
@@ -260,12 +261,12 @@ class SlotRepository:
         return ids
 
     async def nodes_in_demand(self) -> Sequence[tuple[UUID, str]]:
-        """Endpoint and node of all that runs wait for."""
+        """Endpoint and name of each node whose slots jobs wait for."""
         wanted = select(col(Job.endpoint_id), col(Job.slot_node)).where(is_in_line()).distinct()
         return [(row[0], row[1] or "") for row in await self._session.execute(wanted)]
 
     async def places(self, endpoint_id: UUID) -> Mapping[UUID, Place]:
-        """Where each queued run of the endpoint stands; those that wait for a worker, among all endpoints'."""
+        """The place of each queued job of the endpoint. Places for a worker count the jobs of all endpoints."""
         node, endpoint = col(Job.slot_node), col(Job.endpoint_id)
         queued = (col(Job.state) == JobState.QUEUED.value) & col(Job.lease_owner).is_(None)
         arrived = func.coalesce(col(Job.enqueued_at), col(Job.created_at))
@@ -286,7 +287,7 @@ class SlotRepository:
         return {row[0] or "": row[1] for row in await self._session.execute(live.group_by(node))}
 
     async def _lock(self, endpoint_id: UUID, node: str) -> None:
-        """Whoever counts on this node does so alone, to the end of the transaction."""
+        """Let only this transaction count the node's slots until it ends."""
         key = func.hashtextextended(f"{endpoint_id}:{node}", 0)
         await self._session.execute(select(func.pg_advisory_xact_lock(key)))
 

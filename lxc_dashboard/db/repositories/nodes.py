@@ -22,7 +22,7 @@ USERS_NAMED: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class NodeSecrets:
-    """An endpoint's secrets in plain text, None where at_address is none. ``repr`` hides them."""
+    """An endpoint's secrets in plain text, None where there is none. ``repr`` hides them."""
 
     token_secret: str | None = field(default=None, repr=False)
     ssh_key: str | None = field(default=None, repr=False)
@@ -105,8 +105,9 @@ class NodeRepository:
         return node
 
     async def make_default(self, node_id: UUID) -> ProxmoxNode:
-        """Make the endpoint the only default. Raises ``NotFoundError``, ``ConflictError`` (another one at the same
-        time).
+        """Make the endpoint the only default.
+
+        Raises ``NotFoundError``, ``ConflictError`` (another endpoint at the same time).
         """
         node = await self.get(node_id)
         if not node.is_default:

@@ -77,7 +77,7 @@ class SourceRepository:
         await self._session.flush()
 
     async def name_once_removed(self, name: str) -> str:
-        """Return an unused name for a removed source, which no user can give."""
+        """Return an unused name for a removed source. No user can choose such a name."""
         taken = set(await self._session.scalars(select(col(TemplateSource.name))))
         suffixes = chain([" (removed)"], (f" (removed {number})" for number in count(2)))
         return next(new for suffix in suffixes if (new := f"{name[: NAME_CHARS - len(suffix)]}{suffix}") not in taken)

@@ -1,4 +1,4 @@
-"""The copies of users' tickets that runs act with: lent by a session, renewed, and wiped for good."""
+"""The tickets that jobs act with. A session lends each job a copy, which is renewed, and wiped at the end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from lxc_dashboard.db.repositories.leases import (
 from lxc_dashboard.errors import CryptoError, NotFoundError
 from lxc_dashboard.messages import Message
 
-# The code of the event that a job whose ticket is wiped leaves.
+# Code of the event that a job gets when its ticket is wiped.
 SIGN_IN_ENDED: Final = "job.sign_in_ended"
 _KEEPS_ITS_STATE: Final = (JobState.PAUSED.value, JobState.CANCELLING.value, JobState.CANCELLED.value)
 _WAITS_FOR_SIGN_IN: Final = case(
@@ -41,7 +41,7 @@ _WAITS_FOR_SIGN_IN: Final = case(
 
 @dataclass(frozen=True, slots=True)
 class JobTicket:
-    """A job's own copy of what its user came with: a ticket, or an API token. Secrets are not shown by ``repr``."""
+    """A job's copy of its user's ticket or API token. ``repr`` hides the secrets."""
 
     ticket: str = field(default="", repr=False)
     csrf_token: str = field(default="", repr=False)
@@ -51,7 +51,7 @@ class JobTicket:
 
 @dataclass(frozen=True, slots=True)
 class LentTicket:
-    """The ticket that a run holds, None where it cannot be read. ``sealed`` is what stands in the row."""
+    """A job with its ticket, None where it cannot be decrypted. ``sealed`` is the encrypted text in the row."""
 
     job_id: UUID
     endpoint_id: UUID
@@ -69,16 +69,17 @@ class TicketRepository:
         self._ticket = SealedColumn(keyring, SEALED_AS, "ticket_enc")
 
     async def lock_session(self, session_id: UUID, *, shared: bool) -> None:
-        """Until the transaction ends. Shared by those who lend the session's ticket, held alone by the one who wipes it:
-        so whoever lends looks after this whether the session has ended, and every copy is there to be wiped, or never.
+        """Lock the session until the transaction ends: shared to lend its ticket, exclusive to wipe it.
+
+        After locking, a lender must check that the session has not ended. So no copy escapes the wipe.
         """
         lock = func.pg_advisory_xact_lock_shared if shared else func.pg_advisory_xact_lock
         await self._session.execute(select(lock(func.hashtextextended(f"session:{session_id}", 0))))
 
     async def set(self, job_id: UUID, ticket: JobTicket, *, session_id: UUID, signed_in_at: datetime) -> Job:
-        """A ticket from a real sign-in, of the session that it ends with; a waiting run is queued again.
+        """Store a ticket from a sign-in. It ends with its session. Queues a waiting job again.
 
-        Call it under ``lock_session``. Raises ``NotFoundError`` where the run does not exist or has ended.
+        Call it under ``lock_session``. Raises ``NotFoundError`` where the job does not exist or has ended.
         """
         values = {
             "ticket_enc": self._seal_ticket(job_id, ticket),
@@ -95,9 +96,9 @@ class TicketRepository:
         return creation
 
     async def renew(self, job_id: UUID, owner: str, session_id: UUID | None, ticket: JobTicket) -> bool:
-        """The worker's own renewal of what ``session_id`` lent.
+        """Store the worker's renewal of the ticket that ``session_id`` lent.
 
-        False where it was wiped or another session lent its own meanwhile: an ended session stays ended.
+        Returns False where the ticket was wiped or another session has lent one: an ended session stays ended.
         """
         held = (
             col(Job.lease_owner) == owner,
@@ -108,14 +109,15 @@ class TicketRepository:
         return await update_job(self._session, job_id, *held, ticket_enc=sealed) is not None
 
     async def replace(self, lent: LentTicket, ticket: JobTicket) -> bool:
-        """The renewal by schedule. False where that very ticket stands there no more."""
+        """Store a scheduled renewal. Returns False where the job no longer has the ticket ``lent``."""
         same = col(Job.ticket_enc) == lent.sealed
         sealed = self._seal_ticket(lent.job_id, ticket)
         return await update_job(self._session, lent.job_id, same, ticket_enc=sealed) is not None
 
     async def lent(self, after: UUID, limit: int) -> Sequence[LentTicket]:
-        """What sessions lent to runs, unfinished or owing, by the runs' ids. Also to those that a worker holds: it renews what
-        the run had when it was taken, and not what a later sign-in lent.
+        """Return the tickets of unfinished and owing jobs, by job id, after the job ``after``.
+
+        Includes jobs that a worker holds: the worker renews only the ticket that the job had when taken.
         """
         wanted = (
             col(Job.id) > after,
@@ -126,28 +128,32 @@ class TicketRepository:
         return [self._lent(creation) for creation in await self._session.scalars(found)]
 
     async def get(self, job_id: UUID) -> JobTicket | None:
-        """None: the run needs a sign-in. Raises ``NotFoundError``, ``WrongKeyError``, ``TamperedError``."""
+        """Return the job's ticket. None: the job needs a sign-in.
+
+        Raises ``NotFoundError``, ``WrongKeyError``, ``TamperedError``.
+        """
         creation = await self._session.get(Job, job_id, populate_existing=True)
         if creation is None:
             raise NotFoundError(Message.of(DatabaseCode.JOB_GONE))
         return self._open_ticket(job_id, creation.ticket_enc) if creation.ticket_enc else None
 
     async def wipe_of_session(self, session_id: UUID) -> Sequence[UUID]:
-        """The session has ended: its unfinished jobs lose their ticket and their worker, and wait. A paused one stays so,
-        one that is being cancelled, and a cancelled one that owed something. Their ids.
+        """Wipe the tickets of an ended session. Returns the ids of its unfinished and owing jobs.
+
+        The jobs lose their worker too, and wait for a sign-in. Paused, cancelling and cancelled jobs keep their state.
         """
         await self.lock_session(session_id, shared=False)
         return await self._wipe(col(Job.session_id) == session_id, col(Job.state).in_(UNFINISHED) | _owes())
 
     async def wipe(self, lent: LentTicket) -> bool:
-        """The last sign-in for the run is too old: it waits for the next one. False as ``replace``."""
+        """Wipe a ticket whose sign-in is too old: the job waits for a new sign-in. Returns False as ``replace``."""
         return bool(await self._wipe(col(Job.id) == lent.job_id, col(Job.ticket_enc) == lent.sealed))
 
     async def wait_for_sign_in(self, job_id: UUID, owner: str, signed_in_at: datetime) -> bool:
-        """The worker gives the run back: what was lent after the sign-in at ``signed_in_at`` is worth nothing any more.
+        """Release a job whose ticket, from the sign-in at ``signed_in_at``, is no longer valid.
 
-        It loses that ticket and waits. It is queued where a later sign-in has brought another, and stays ``cancelling``.
-        False where the worker did not hold it.
+        Wipes the ticket and sets the job ``waiting``, or ``queued`` if a later sign-in has lent another ticket.
+        A ``cancelling`` job stays so. Returns False where ``owner`` did not hold the job.
         """
         newer = (col(Job.signed_in_at) > signed_in_at) & col(Job.ticket_enc).is_not(None)
         values = {
@@ -160,7 +166,7 @@ class TicketRepository:
         return await update_job(self._session, job_id, *held, **values) is not None
 
     async def _wipe(self, *theirs: ColumnElement[bool]) -> Sequence[UUID]:
-        # in one order, as those who lend lock them: neither waits for the other
+        # Locks by id, as lenders do, so that the two cannot deadlock.
         told = select(col(Job.id), col(Job.state), col(Job.step), col(Job.percent))
         found = (await self._session.execute(told.where(*theirs).order_by(col(Job.id)).with_for_update())).all()
         wiped: dict[str, Any] = dict.fromkeys(("ticket_enc", *LEASE, "session_id"))
@@ -171,15 +177,16 @@ class TicketRepository:
         state = {row[0]: row[1] for row in await self._session.execute(returning)}
         for run in found:
             if state[run.id] == JobState.WAITING.value != run.state:
-                # its worker cannot say so any more, nor would one that stood in line
+                # Added here: the worker has lost the job, and a queued job has none.
                 ended = NewEvent(EventType.WARNING, run.step, run.percent, code=SIGN_IN_ENDED)
                 await append_unheld(self._session, run.id, ended)
         return list(state)
 
     async def claim_owing(self, limit: int, claim_s: float) -> Sequence[Job]:
-        """Cancelled runs that keep their ticket: what they had begun could not be ended yet. In no order.
+        """Claim owing jobs, in random order: cancelled jobs that keep their ticket until their work in PVE is ended.
 
-        Nobody else is given one before ``release_owing``, or ``claim_s`` seconds. Not those whose guest another job locks.
+        No other caller gets them until ``release_owing``, or for ``claim_s`` seconds. Leaves out jobs whose guest
+        another job locks.
         """
         claimed_at = col(Job.enqueued_at)
         other = aliased(Job)
@@ -197,12 +204,12 @@ class TicketRepository:
         return (await self._session.scalars(claimed.returning(Job), execution_options=fresh)).all()
 
     async def release_owing(self, job_ids: Collection[UUID]) -> None:
-        """Those of ``claim_owing`` that owe still may be tried again."""
+        """Let jobs of ``claim_owing`` that still owe be claimed again."""
         unclaimed = update(Job).where(col(Job.id).in_(job_ids), _owes()).values(enqueued_at=None)
         await self._session.execute(unclaimed.execution_options(synchronize_session=False))
 
     async def settle(self, job_id: UUID, event: NewEvent) -> bool:
-        """All that the run owed is done, as ``event`` says: ticket and secrets go. False where that was done before."""
+        """Wipe ticket and secrets of an owing job, and add ``event``. Returns False where the job owes nothing."""
         if await update_job(self._session, job_id, _owes(), ticket_enc=None, secrets_enc=None) is None:
             return False
         await append_unheld(self._session, job_id, event)

@@ -12,13 +12,13 @@ from lxc_dashboard.components.scripts import script
 from lxc_dashboard.pages.shell import page
 from lxc_dashboard.state.containers.console import ConsoleState
 
-# console.js imports it when it is first shown.
+# ``console.js`` imports this script when the console is first shown.
 script(__name__, "console_terminal.js")
 _CONSOLE = script(__name__, "console.js")
 
 
 class Console(NoSSRComponent):
-    """Connects to ``url`` (a path of this site) while it is shown; an empty one shows nothing."""
+    """Connects to ``url``, a path of this site, while it is shown. Shows nothing if ``url`` is empty."""
 
     library = _CONSOLE
     tag = "Console"

@@ -28,7 +28,7 @@ def _act_arguments(
     return vmid, node, name, action
 
 
-# mypy takes Reflex's annotation of an event trigger for a value.
+# For mypy, Reflex's annotation of an event trigger is a value.
 if TYPE_CHECKING:
     Acting = rx.EventHandler
 else:
@@ -36,7 +36,7 @@ else:
 
 
 class GuestTable(FeedTable):
-    """A windowed table. ``needs``: by action, the privileges without which its button is disabled."""
+    """A windowed table. ``needs``: for each action, the privileges that enable its button."""
 
     library = _GUEST_TABLE
     tag = "GuestTable"
@@ -46,7 +46,7 @@ class GuestTable(FeedTable):
     on_act: Acting = field()
 
     def add_imports(self) -> ImportDict:
-        """Load the script with the page, not after the page is hydrated."""
+        """Load the script with the page, not after its hydration."""
         return {"": _GUEST_TABLE}
 
 
@@ -56,7 +56,7 @@ def _new_container() -> rx.Component:
 
 @page(routes.CONTAINERS, text.NAV_CONTAINERS, actions=_new_container)
 def containers() -> rx.Component:
-    """The table, and a preload of its snapshot, which the browser fetches while the scripts load."""
+    """The table. The browser preloads its snapshot while the scripts load."""
     return rx.fragment(
         rx.el.link(rel="preload", href=routes.FEED, cross_origin="anonymous", custom_attrs={"as": "fetch"}),
         GuestTable.create(

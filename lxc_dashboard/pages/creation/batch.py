@@ -115,7 +115,7 @@ def _rows() -> rx.Component:
 
 
 def _cause_below(row: rx.Var[BatchRow]) -> rx.Component:
-    """The cause on a phone, which has no column for it."""
+    """The cause, shown only on phones, where the table has no column for it."""
     return rx.cond(row.cause != "", rx.el.div(row.cause, class_name="narrow batch-cause"))
 
 

@@ -151,7 +151,7 @@ def _running() -> rx.Component:
 
 
 def _words(words: str) -> rx.Component:
-    """``words`` with the template and the storage filled in."""
+    """The text ``words`` with the template and the storage filled in."""
     fetching = AppliancesState.fetching
     before, _, rest = words.partition("{template}")
     between, there, after = rest.partition("{storage}")
@@ -245,7 +245,7 @@ def _fields(title: str, *controls: rx.Component) -> rx.Component:
 
 
 def several_block() -> rx.Component:
-    """Hidden when a failed job is replaced: that is one container."""
+    """Hidden when a failed job is replaced, because that job has one container."""
     return rx.cond(
         WizardState.edits == "",
         rx.el.fieldset(
@@ -325,7 +325,7 @@ def _chosen_source(row: rx.Var[ShownMount], at: rx.Var[int]) -> rx.Component:
 
 
 def _typed_source(row: rx.Var[ShownMount], at: rx.Var[int]) -> rx.Component:
-    """A text input, since PVE did not list the storages."""
+    """A text input, used if PVE did not list the storages."""
     return _text(row, at, "source", row.source, label=text.MOUNT_FIELDS["from"])
 
 

@@ -1,4 +1,4 @@
-"""The wizard's inputs. All of them are in one form and keep their text, whichever step is shown."""
+"""The wizard's inputs. All are in one form and keep their text when another step is shown."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from lxc_dashboard.state.creation.configure import AddressesState, FieldsState
 from lxc_dashboard.state.creation.summary import Option
 from lxc_dashboard.state.creation.wizard import WizardState
 
-# Fields whose choice in a template a node may lack.
+# A template's choice in these fields may not exist on the node.
 WISHED = frozenset({"ostemplate", "storage", "bridge"})
 IS_SEVERAL: Any = (WizardState.form["hostname_pattern"] != "") & (WizardState.edits == "")
 
 
 def key_of(name: str) -> Any:
-    """A new key when the server sets the value: React rebuilds the input with it."""
+    """The React key of an input. It changes when the server sets the value, which rebuilds the input."""
     return f"{name}-" + WizardState.versions[name].to(str)
 
 
@@ -43,7 +43,7 @@ def error_of(name: str) -> Any:
 
 
 def reset(name: str) -> rx.Component:
-    """A mark on a field that the user or a preset changed. A click sets it back to the template's default."""
+    """A mark on a field that the user or a preset changed. A click restores the template's default."""
     differs = WizardState.form[name] != WizardState.initial[name]
     of_preset = WizardState.preset_values.contains(name)
     is_as_set = of_preset & (WizardState.form[name] == WizardState.preset_values[name])
@@ -75,13 +75,13 @@ def _labelled(name: str, control: rx.Component) -> rx.Component:
 
 
 def stand_in(name: Any) -> rx.Component:
-    """A note that the node lacks what was chosen in the field. ``name`` may be a var."""
+    """A note that the node lacks the value chosen in the field. ``name`` may be a var."""
     note = rx.cond(WizardState.stand_ins.contains(name), WizardState.stand_ins[name].to(str), "")
     return rx.el.span(note, class_name="field-stand-in", role="status", id=name + "-stand-in")
 
 
 def text_field(name: str, *, kind: str = "text", **props: Any) -> rx.Component:
-    """An input for one line of text, or a number."""
+    """An input for one line of text or a number."""
     control = rx.el.input(
         **_common(name),
         type=kind,
@@ -185,7 +185,7 @@ def flag_field(name: str) -> rx.Component:
 
 
 def password_field() -> rx.Component:
-    """The server never stores or returns the password; only a submit sends it."""
+    """The password's input. Only a submit sends it. The server never stores or returns it."""
     control = rx.el.input(
         **_common("password"),
         type="password",
@@ -197,5 +197,5 @@ def password_field() -> rx.Component:
 
 
 def step_error(name: str) -> rx.Component:
-    """An error of a step, where no single input is invalid."""
+    """An error of a whole step, where no single input is invalid."""
     return rx.el.span(error_of(name), class_name="field-error", role="alert", id=f"{name}-error")

@@ -27,7 +27,7 @@ from lxc_dashboard.state.creation.wizard import WizardState
 
 
 def notes() -> rx.Component:
-    """Above the steps: the failed job to replace, the draft, the link, and what could not be filled in."""
+    """Notes above the steps: the failed job to replace, the draft, the link, and values that could not be filled in."""
     before, _, after = text.FROM_DRAFT.partition("{ago}")
     return rx.fragment(
         rx.cond(WizardState.edits != "", _edited()),
@@ -54,7 +54,7 @@ def _moved_on() -> rx.Component:
 
 
 def link_button() -> rx.Component:
-    """One click copies the link, and shows what the link leaves out."""
+    """A button that copies the link, and shows what the link leaves out."""
     return rx.fragment(
         button(text.SHARE_LINK, on_click=LinkState.open_link),
         dialog(
@@ -149,7 +149,7 @@ def _form() -> rx.Component:
 
 
 def _hidden_marks() -> rx.Component:
-    """Send with each submit the step, and the ``versions`` that the page shows."""
+    """Hidden inputs that submit the step and the ``versions`` that the page shows."""
     return rx.fragment(
         rx.el.input(type="hidden", name="step", default_value=WizardState.step, key="step-" + WizardState.step),
         rx.el.input(
@@ -176,7 +176,7 @@ def _steps() -> rx.Component:
 
 
 def _step_entry(index: int, name: str) -> rx.Component:
-    """A sign shows whether the step is done, current or invalid. Screen readers get it by the label."""
+    """A step, with a sign for done, current or invalid. Its label tells screen readers the same."""
     title = text.STEP_NAMES[name]
     current = WizardState.step == name
     wrong = WizardState.invalid_steps.contains(name)

@@ -1,4 +1,4 @@
-"""Presets in a dialog, and the dialog that asks before a shared preset or a link fills the form."""
+"""The dialog of presets, and the dialog to confirm that a shared preset or a link fills the form."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def presets_button() -> rx.Component:
 
 
 def _new() -> rx.Component:
-    """A form that saves the choices as a new preset. It is empty again after a save."""
+    """A form that saves the choices as a new preset. A save empties it."""
     return rx.el.form(
         rx.el.p(text.PRESETS_LEAD, class_name="soft"),
         field(

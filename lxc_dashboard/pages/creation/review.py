@@ -28,7 +28,7 @@ def review_step() -> rx.Component:
 
 
 def findings() -> rx.Component:
-    """Errors and warnings of preflight, each with its remedy and a button to its field; then its notes."""
+    """Errors and warnings of the preflight, each with remedy and a button to its field. Notes follow."""
     found = rx.el.div(
         rx.cond(
             ReviewState.findings.length() > 0,
@@ -50,7 +50,7 @@ def findings() -> rx.Component:
 
 
 def _findings_of(severity: str, tone: str) -> rx.Component:
-    """The findings of one severity under a heading; nothing if there are none."""
+    """The findings of one severity under a heading. Empty without findings."""
     count = ReviewState.errors_found if severity == "error" else ReviewState.warnings_found
     shown = rx.foreach(ReviewState.findings, lambda row: rx.cond(row.severity == severity, _shown(row, tone, severity)))
     heading = rx.el.h3(text.PREFLIGHT_FINDINGS[severity], " (", count, ")", class_name="findings-title")
@@ -106,7 +106,7 @@ def _line(line: rx.Var[Line]) -> rx.Component:
 
 
 def as_commands() -> rx.Component:
-    """Hidden while a field is invalid or no vmid is known."""
+    """The commands. Hidden while a field is invalid or no vmid is known."""
     return rx.cond(
         ReviewState.pct_command != "",
         panel(

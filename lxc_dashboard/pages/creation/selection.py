@@ -16,9 +16,9 @@ from lxc_dashboard.state.creation.wizard import WizardState
 from lxc_dashboard.state.templates.template_list import TemplateRow
 
 ADD_ID = "add-extra"
-# guide.js uses it, too.
+# ``guide.js`` uses it, too.
 FIND_ID = "find-template"
-# Up to this many templates have no filter.
+# The filter appears for more templates than this.
 UNFILTERED_MAX = 6
 
 
@@ -192,7 +192,7 @@ def _script(row: rx.Var[ScriptRow], place: rx.Var[int]) -> rx.Component:
 
 
 def _move_button(sign: str, verb: str, row: Any, by: int, *, is_end: Any) -> rx.Component:
-    """Not disabled at the end of the list, so that it keeps the focus."""
+    """A button that stays enabled at the end of the list, so that it keeps the focus."""
     return button(
         sign,
         small=True,

@@ -1,4 +1,4 @@
-"""The page of one job: facts, its result or what it waits for, choices, the steps of a creation, and the live log.
+"""The page of one job: facts, its result or cause of waiting, choices, the steps of a creation, and the live log.
 
 ``job_log.js`` draws the log.
 """
@@ -213,17 +213,17 @@ def named(sentence: str) -> rx.Var[str]:
     return filled
 
 
-# job_log.js imports them.
+# ``job_log.js`` imports these scripts.
 for _name in ("job_lines.js", "job_stream.js"):
     script(__name__, _name)
 _JOB_LOG = script(__name__, "job_log.js")
 
 
 class JobLog(rx.Component):
-    """Reads the lines under ``base`` by number, and follows its stream. Calls ``on_change`` when more than lines changed.
+    """Reads the lines under ``base`` by number and follows its stream. Calls ``on_change`` on changes other than lines.
 
-    ``phases``: those of a creation in order; empty for other jobs. A click on an element with ``data-log-seq`` shows the line
-    of that number.
+    ``phases``: the phases of a creation, in order; empty for other jobs. A click on an element with ``data-log-seq``
+    shows the line with that number.
     """
 
     library = _JOB_LOG
@@ -305,7 +305,7 @@ def _head() -> rx.Component:
 
 
 def _guest() -> rx.Component:
-    """A link to the guest's row in the list of containers. A job without a guest shows its subject."""
+    """A link to the guest's row in the list of containers. The subject for a job without a guest."""
     name = rx.cond(JobState.vmid > 0, rx.fragment("CT ", mono(JobState.vmid)), mono(JobState.name))
     return rx.cond(JobState.guest_href != "", link(name, JobState.guest_href), name)
 

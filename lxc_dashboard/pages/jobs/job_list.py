@@ -115,7 +115,7 @@ def _select(name: str, label: str, none: str, value: Any, options: Mapping[str, 
 
 
 def _existing(name: str, label: str, none: str, value: Any, values: Any) -> rx.Component:
-    """A filter with the values that exist, and the value of the address, which may not exist."""
+    """A filter. Offers the existing values, and the address's value even if no job has it."""
     return rx.el.select(
         rx.el.option(none, value=""),
         rx.foreach(values, lambda existing: rx.el.option(existing, value=existing)),

@@ -1,4 +1,7 @@
-"""The first page after the sign-in: nodes, counts of containers, and jobs that may need attention. ``node_table.js`` draws the nodes."""
+"""The first page after the sign-in: nodes, counts of containers, and jobs that may need attention.
+
+``node_table.js`` draws the nodes.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ class NodeTable(FeedTable):
     on_load=DashboardJobsState.load,
 )
 def dashboard() -> rx.Component:
-    """The nodes, and the jobs, which show even while PVE is silent."""
+    """The nodes and the jobs. The jobs show even while PVE does not answer."""
     nodes = NodeTable.create(
         icon("circle-alert", 20),
         words=dict(text.NODE_WORDS),

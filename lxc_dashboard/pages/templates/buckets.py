@@ -1,4 +1,4 @@
-"""Shared package buckets: the list at the left, the open bucket at the right. A narrow screen shows one of them.
+"""Shared package buckets: the list on the left, the open bucket on the right. A narrow screen shows one of them.
 
 The form shows the bucket's faults while the user types.
 """
@@ -182,9 +182,9 @@ class BucketGuide(rx.Component):
 
 
 def bucket_guide(form: str, *, title: str, opened: Any, refusals: Any, unsaved: Any) -> rx.Component:
-    """Ctrl-S saves ``form`` (its id); a new count of ``refusals`` focuses the first fault; ``unsaved`` asks before leaving.
+    """Ctrl-S saves ``form`` (an id). A new count of ``refusals`` focuses the first fault.
 
-    When the bucket ``opened`` replaces the list, its ``title`` (an id) gets the focus.
+    ``unsaved``: ask before leaving. When the bucket ``opened`` replaces the list, ``title`` (an id) gets the focus.
     """
     return BucketGuide.create(form=form, title=title, opened=opened, refusals=refusals, unsaved=unsaved)
 
@@ -216,7 +216,7 @@ def _no_buckets() -> rx.Component:
 
 
 def _read_only() -> rx.Component:
-    # PVE is asked in the background: what its answer may take away is not shown before.
+    # ``late`` delays the note: the user's privileges are read in the background and may remove it.
     return rx.el.div(note(text.BUCKET_READ_ONLY), class_name="late")
 
 

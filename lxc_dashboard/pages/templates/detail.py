@@ -1,4 +1,4 @@
-"""One template: its head and its tabs: overview, scripts, packages and files, each with the chosen item."""
+"""One template, with the tabs overview, scripts, packages and files. Each tab shows the chosen item."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _script(row: rx.Var[ScriptRow]) -> rx.Component:
 
 
 def _shown() -> rx.Component:
-    """The chosen text, to copy and download."""
+    """The chosen text, with buttons to copy and download it."""
     shown = TemplateState.shown
     return rx.el.section(
         rx.el.div(
@@ -162,7 +162,7 @@ def _none(message: str) -> rx.Component:
 
 
 def _actions() -> rx.Component:
-    """Changes are shown to authors; the services check the privilege."""
+    """Shows changes to authors only. The services check the privilege."""
     state = TemplateState
     return rx.cond(
         state.phase == "ready",

@@ -149,7 +149,7 @@ def _foot() -> rx.Component:
 
 
 def _add() -> rx.Component:
-    """Hidden while a form is open, which has the page's primary button."""
+    """Hidden while a form is open, because the form has the page's primary button."""
     return rx.cond(
         AuthoringState.may_author & (SourcesState.chosen != NEW) & ~SourcesState.editing,
         link_button(text.SOURCE_ADD, routes.source(NEW), kind="primary"),

@@ -1,6 +1,6 @@
-"""The list of templates, as a table or as cards, and what other pages of templates share with it.
+"""The list of templates, as a table or as cards, and parts that other pages of templates share.
 
-Those are marks, tags and findings, and the buttons for import and export, drawn by ``archives.js``::
+The parts are marks, tags, findings, and the buttons for import and export, drawn by ``archives.js``::
 
     rx.cond(AuthoringState.may_author, import_button(on_done=TemplatesState.load))
     export_button(TemplatesState.chosen, small=True)
@@ -30,7 +30,7 @@ _ARCHIVES = script(__name__, "archives.js")
 
 
 class ImportButton(rx.Component):
-    """Uploads a file to ``address`` and shows the result; ``on_done``: a template was added or changed."""
+    """Uploads a file to ``address`` and shows the result; ``on_done``: called after a template was added or changed."""
 
     library = _ARCHIVES
     tag = "ImportButton"
@@ -57,7 +57,7 @@ class ExportButton(rx.Component):
 
 
 def import_button(*, on_done: Any, label: Any = text.IMPORT_TEMPLATES) -> rx.Component:
-    """Opens the dialog to import an archive. Show it to authors; the route checks the privilege."""
+    """A button that opens the import dialog. Show it to authors only; the route checks the privilege."""
     return ImportButton.create(
         address=routes.TEMPLATE_IMPORT,
         label=label,
@@ -68,7 +68,7 @@ def import_button(*, on_done: Any, label: Any = text.IMPORT_TEMPLATES) -> rx.Com
 
 
 def export_button(ids: Any, *, label: Any = text.EXPORT_TEMPLATES, small: bool = False) -> rx.Component:
-    """Opens the dialog to download the templates ``ids`` as a zip or tar.gz."""
+    """A button that opens the dialog to download the templates ``ids`` as a zip or tar.gz."""
     return ExportButton.create(
         address=routes.TEMPLATE_EXPORT,
         label=label,
@@ -80,17 +80,17 @@ def export_button(ids: Any, *, label: Any = text.EXPORT_TEMPLATES, small: bool =
 
 
 def refusal(refused: rx.Var[Refused]) -> rx.Component:
-    """Place and reason, as an entry of a list."""
+    """A list entry with place and reason."""
     return rx.el.li(rx.el.code(refused.place), " ", refused.why)
 
 
 def findings(found: list[Refused]) -> rx.Component:
-    """A list of all, each with its place. ``found`` is a var of a state."""
+    """A list of the findings, each with its place. ``found`` is a var of a state."""
     return rx.el.ul(rx.foreach(found, refusal), class_name="findings")
 
 
 def mark(shown: rx.Var[Mark]) -> rx.Component:
-    """A property of a template: a word, with its explanation on hover."""
+    """A property of a template: one word, explained on hover."""
     return rx.el.span(shown.word, class_name="badge " + shown.tone, title=shown.detail)
 
 
@@ -99,7 +99,7 @@ def tags(shown: Any, *more: rx.Component) -> rx.Component:
 
 
 def _actions() -> rx.Component:
-    """Changes are shown to authors; the services check the privilege."""
+    """Shows changes to authors only. The services check the privilege."""
     may_author = AuthoringState.may_author
     return rx.fragment(
         more(

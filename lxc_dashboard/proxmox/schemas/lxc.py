@@ -13,15 +13,13 @@ _TRUE = frozenset({"1", "true", "yes", "on"})
 
 
 def split_property_string(text: str, default_key: str = "volume") -> dict[str, str]:
-    """Split ``local:8,size=8G`` into ``{"volume": "local:8", "size": "8G"}``: PVE's notation of a record in one
-    value.
-    """
+    """Split PVE's property string ``local:8,size=8G`` into ``{"volume": "local:8", "size": "8G"}``."""
     parts = (part.partition("=") for part in text.split(",") if part)
     return {key if equals else default_key: value if equals else key for key, equals, value in parts}
 
 
 def property_string(values: Mapping[str, str | int | bool | None]) -> str:
-    """Join a record: booleans as 1 and 0, None left out. The key ``volume`` is written without its name."""
+    """Join a property string: booleans as 1 and 0, None left out. The key ``volume`` is written without its name."""
     parts = []
     for key, value in values.items():
         if value is not None:
@@ -216,9 +214,7 @@ class Snapshot(Struct, frozen=True):
 
 
 class PendingValue(Struct, frozen=True):
-    """An entry of ``GET .../pending``: the next start applies ``pending``, or deletes the key where ``delete`` is
-    set.
-    """
+    """An entry of ``GET .../pending``. The next start applies ``pending``, or deletes the key if ``delete`` is set."""
 
     key: str
     value: str | None = None

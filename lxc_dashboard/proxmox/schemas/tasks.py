@@ -18,8 +18,9 @@ _UPID = re.compile(
 
 
 def user_of(authid: str) -> str:
-    """Return ``user@realm`` for itself and for ``user@realm!token``. A user name may hold ``!`` and ``@``, a realm
-    not.
+    """Return ``user@realm`` for itself and for ``user@realm!token``.
+
+    A user name may hold ``!`` and ``@``, a realm may not.
     """
     name, at, realm = authid.rpartition("@")
     return f"{name}{at}{realm.partition('!')[0]}"

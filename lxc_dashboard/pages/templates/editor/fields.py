@@ -1,4 +1,4 @@
-"""The editor's inputs, named by the path of their field. An input holds its own text and is rebuilt when the server sets it."""
+"""The editor's inputs, named by their field's path. When the server sets a text, its input is rebuilt."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lxc_dashboard.state.templates.editor.page import EditorState
 
 
 def common(path: Any) -> dict[str, Any]:
-    """Attributes of every input of the field ``path``; its hint and error have the ids named here."""
+    """Attributes of each input of the field ``path``, with the ids of its hint and error."""
     return {
         "id": path,
         "key": f"{path}-{EditorState.epoch}-" + EditorState.versions[path].to(str),

@@ -15,7 +15,7 @@ from lxc_dashboard.state.templates.editor.page import EditorState
 from lxc_dashboard.state.templates.editor.save import SaveState
 from lxc_dashboard.state.templates.editor.scripts import ScriptsState
 
-# mypy takes Reflex's annotation of an event trigger for a value.
+# For mypy, Reflex's annotation of an event trigger is a value.
 if TYPE_CHECKING:
     OnField = rx.EventHandler
     OnMove = rx.EventHandler
@@ -32,7 +32,7 @@ SAVE_ID: Final = "save"
 MAX_FILE_BYTES: Final = 16 << 20
 
 _GUIDE = script(__name__, "guide.js")
-# guide.js takes its dialog from there.
+# ``guide.js`` uses this module's dialog.
 _DIALOG = widgets.DialogWidget
 
 
@@ -133,14 +133,14 @@ def guides() -> rx.Component:
 
 
 def sortable(*rows: Any, order: Any, message: Any, on_move: Any, label: str, class_name: str) -> rx.Component:
-    """Rows have ``data-row``; a row's focus target has ``data-part``, buttons that move it have ``data-by``."""
+    """Rows that the user can move. A row has ``data-row``, its focus target ``data-part``, its buttons ``data-by``."""
     return SortableGuide.create(
         *rows, order=order, message=message, on_move=on_move, label=label, class_name=class_name
     )
 
 
 def upload(label: str, on_done: Any, *, many: bool = False) -> rx.Component:
-    """A button that uploads files into the draft; ``on_done`` gets name, SHA-256 and size of each."""
+    """A button that uploads files into the draft. ``on_done`` gets name, SHA-256 and size of each file."""
     return UploadGuide.create(
         url=FilesState.upload_url,
         label=label,

@@ -113,7 +113,7 @@ def _editor() -> rx.Component:
         ),
         _tabs(),
         rx.el.div(
-            # All parts stay mounted, so that none loses its text when another is shown.
+            # All parts stay mounted, so that hidden parts keep their text.
             *(rx.el.div(_CONTENT[part](), hidden=EditorState.part != part) for part in PARTS),
             id=FORM_ID,
             class_name="editor-form",
@@ -202,7 +202,7 @@ def _overtaken() -> rx.Component:
 
 
 def _named(words: str) -> rx.Var[str]:
-    """The text with number and author of the newer revision."""
+    """The text ``words`` with number and author of the newer revision filled in."""
     found = SaveState.overtaken
     return (
         rx.Var.create(words.format(number="\0", author="\1"))
