@@ -31,7 +31,7 @@ async def require_author(rt: Runtime, session: Session) -> None:
 
 
 async def may_author(rt: Runtime, session: Session) -> bool:
-    """Whether pages offer changes. Each change checks the privilege again."""
+    """Whether pages offer changes to the user. Each change checks the privilege again."""
     require_session(session)
     return AUTHOR_PRIVILEGE in await privileges.held(rt, session, AUTHOR_PATH)
 
@@ -45,7 +45,7 @@ async def audit(
     result: AuditResult = AuditResult.OK,
     detail: Mapping[str, Any] | None = None,
 ) -> None:
-    """Append one entry in the transaction of the change. ``action`` like ``template.save``; ``detail`` holds no secret."""
+    """Append an audit entry in the transaction of the change. ``action`` like ``template.save``; ``detail`` without secrets."""
     await tx.audit.append(
         userid=session.userid,
         endpoint_name=session.endpoint_name,
@@ -59,7 +59,7 @@ async def audit(
 
 @asynccontextmanager
 async def authored(rt: Runtime, session: Session, action: str, subject: str) -> AsyncIterator[None]:
-    """Check the privilege, and audit a refusal or an error of the block, which is raised again. ``audit`` records success."""
+    """Check the privilege. Audit and raise a refusal or an error of the block; the block calls ``audit`` on success."""
     try:
         await require_author(rt, session)
         yield
@@ -71,7 +71,7 @@ async def authored(rt: Runtime, session: Session, action: str, subject: str) -> 
 
 
 def _cause(error: DashboardError) -> dict[str, Any]:
-    """The error for the audit. Of invalid input only field names: a value may be a secret."""
+    """The error for the audit. For invalid input only the field names, since a value may be a secret."""
     cause: dict[str, Any] = {"cause": error.reason.to_json()}
     return (
         {**cause, "fields": list(error.reasons)[:MAX_AUDITED_FIELDS]} if isinstance(error, InvalidInputError) else cause

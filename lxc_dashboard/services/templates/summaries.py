@@ -1,4 +1,4 @@
-"""Templates, revisions and sources as callers get them: frozen, and without contents where nobody needs them."""
+"""Templates, revisions and sources as services return them: frozen, mostly without contents."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lxc_dashboard.services.templates.model import Bucket, Finding, Refusal, Scr
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryReport:
-    """The result of one pass over ``source``, by template name. ``added``: new, or back; ``removed``: missing now."""
+    """The result of one pass over ``source``: names of templates. ``added``: new or found again; ``removed``: missing now."""
 
     source: str
     added: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class SourceSummary:
 
 @dataclass(frozen=True, slots=True)
 class TemplateSummary:
-    """A template in a list, by its current revision. ``refusal``: why the source's newest state was not read."""
+    """A template in a list, with its current revision. ``refusal``: why the source's newest state was not read."""
 
     id: UUID
     name: str
@@ -93,7 +93,7 @@ class RevisionSummary:
 
 @dataclass(frozen=True, slots=True)
 class FileSummary:
-    """A file of a revision; ``size`` in bytes. ``is_text``: by its first kilobytes."""
+    """A file of a revision; ``size`` in bytes. ``is_text`` depends on its first kilobytes only."""
 
     name: str
     target: str

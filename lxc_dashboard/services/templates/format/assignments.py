@@ -2,8 +2,8 @@
 
 Supported: both kinds of quotes and their concatenation, backslash escapes, line continuations, ``$X``, ``${X}``,
 ``${X:-default}`` (also nested), ``export``, several assignments on a line, comments. The environment is empty: a variable
-that the file does not set is empty. Commands, and expressions that bash would have to compute, are refused with their line.
-The time is linear in the length of the file, and the size of expansions is bounded.
+that the file does not set is empty. A command, or an expression that bash would have to compute, is an error with its line.
+Parsing takes linear time, and the size of expansions is bounded.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PLAIN_PAIR = re.compile(r"'[^'\"\\$`}]*'")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Place:
-    """The position of a piece of a word decides which characters end it (``ends``), can be escaped, or are plain."""
+    """The context of a piece of a word: which characters end it (``ends``), can be escaped, or are plain."""
 
     ends: str
     plain: re.Pattern[str]
@@ -49,26 +49,26 @@ _SWALLOWED = re.compile(r"\n[ \t]*(?:export[ \t]+)?TEMPLATE_[A-Z_]+=")
 
 
 class _Cursor:
-    """A position in the text of a file. Line continuations are skipped, so that they may appear anywhere."""
+    """A position in the text of a file. Skips line continuations, which may appear anywhere."""
 
     def __init__(self, text: str, file: str) -> None:
         self._text = text
         self._file = file
         self._pos = 0
         self._newlines = [match.start() for match in re.finditer("\n", text)]
-        # The name whose value is being read; the last (name, value, end line); name and line of a quote that closed late.
+        # The name whose value is being read; the last (name, value, end line); (name, line) of a quote that closed late.
         self._whose = ""
         self._last = ("", "", 0)
         self._open: tuple[str, int] | None = None
 
     def _peek(self) -> str:
-        """The next character after line continuations; empty at the end."""
+        """The next character after line continuations; empty at the end of the text."""
         while self._text.startswith("\\\n", self._pos):
             self._pos += 2
         return self._text[self._pos : self._pos + 1]
 
     def _name(self) -> str:
-        """The name that begins here, without continuations; empty where there is none."""
+        """Read the name at this position, without continuations; empty if there is none."""
         parts: list[str] = []
         while char := self._peek():
             match = _NAME_PART.match(self._text, self._pos)
@@ -90,7 +90,7 @@ class _Cursor:
         return bisect_left(self._newlines, pos) + 1
 
     def _is_read(self, name: str, value: str, line: int) -> None:
-        """A value was read completely; it began in ``line``."""
+        """Note a complete value, which begins in ``line``."""
         self._whose, self._last = "", (name, value, self._line(self._pos))
         if not self._open and swallows(value):
             self._open = (name, line)
@@ -104,7 +104,7 @@ class _Cursor:
         raise TemplateError(self._file, self._line(self._pos if pos is None else pos), why)
 
     def _refuse_computed(self, code: str, pos: int | None = None) -> NoReturn:
-        """``code``: the expression, as the file has it."""
+        """Refuse ``code``, an expression that bash would compute."""
         self._refuse(Message.of(FormatCode.COMPUTED, code=_short(code)), pos)
 
     def _refuse_command(self, pos: int) -> NoReturn:
@@ -116,7 +116,7 @@ class _Cursor:
         name, value, line = self._last
         if line != self._line(pos):
             self._refuse(Message.of(FormatCode.COMMAND, word=word), pos)
-        # Perhaps an unquoted value that ended too early
+        # Probably a value with a blank but without quotes.
         code = FormatCode.COMMAND_UNQUOTED if value else FormatCode.COMMAND_AFTER_BLANK
         self._refuse(Message.of(code, word=word, name=_short(name)), pos)
 
@@ -214,7 +214,7 @@ class _Reader(_Cursor):
             items += 1
         if self._exporting and items == 1:
             self._refuse_command(start)
-        # bash expands all arguments of export before any of them counts
+        # bash expands all arguments of export before it assigns any.
         for name, assignment in self._exported:
             self._store(name, assignment)
         self._exported.clear()
@@ -309,7 +309,7 @@ class _Reader(_Cursor):
         return self._plain(char)
 
     def _plain(self, char: str) -> str:
-        """A character that is special only in certain combinations."""
+        """Read a character that is special only in certain combinations."""
         if char == "{" and self._exporting:
             self._refuse(Message.of(FormatCode.COMPUTED_BRACE))
         self._pos += 1
@@ -335,7 +335,7 @@ class _Reader(_Cursor):
         return self._text[opened + 1 : end]
 
     def _quotes_in_quotes(self) -> str:
-        """Single quotes in a default within double quotes: they stay in the value, and bash requires pairs."""
+        """Read single quotes in a default within double quotes. They stay in the value, and bash requires pairs."""
         pair = PLAIN_PAIR.match(self._text, self._pos)
         if not pair:
             self._refuse(Message.of(FormatCode.UNPAIRED_QUOTE))

@@ -1,8 +1,8 @@
-"""Findings about a valid template: made when it is read or saved, and stored with its revision.
+"""Checks of a valid template when it is read or saved. Its revision stores the findings.
 
-The reader reports unknown keys and the like. The checks here are: ShellCheck over the scripts, packages of another system's
-manager, a privileged container, secrets in plain text. A script that ShellCheck had no time for has a finding ``UNCHECKED``:
-its source reads the template again at the next pass.
+The parser reports unknown keys and the like. The checks here are: ShellCheck over the scripts, packages of another system's
+manager, a privileged container, secrets in plain text. A script that ShellCheck did not reach in time gets a finding
+``UNCHECKED``. The next pass over its source checks the template again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ShellResults = Mapping[str, shellcheck.Findings]
 
 
 async def checked(content: TemplateContent) -> TemplateContent:
-    """The content with the findings of all checks after those of its reader. Idempotent."""
+    """The content with the findings of its parser, then those of all checks. Idempotent."""
     return (await checked_each([content]))[0]
 
 
@@ -74,7 +74,7 @@ def check(content: TemplateContent) -> tuple[Finding, ...]:
 
 
 def rechecked(content: TemplateContent) -> TemplateContent:
-    """``checked`` for a content that was checked before and whose scripts did not change."""
+    """``checked`` without ShellCheck, for a checked content whose scripts did not change."""
     kept = [finding for finding in content.warnings if not finding.code or _is_of_shell(finding)]
     return replace(content, warnings=tuple(dict.fromkeys([*kept, *check(content)])))
 
@@ -84,7 +84,7 @@ def _is_of_shell(finding: Finding) -> bool:
 
 
 def _plain(script: str) -> str:
-    """The script as the format's reader stores it."""
+    """The script as the parser stores it."""
     return script.removeprefix("\ufeff").replace("\r\n", "\n")
 
 
@@ -128,7 +128,7 @@ def _managers(content: TemplateContent) -> Iterator[Finding]:
 
 def _secrets(content: TemplateContent) -> Iterator[Finding]:
     if content.origin is None:
-        # The reader may have reported it already, with its line.
+        # The parser may have reported it already, with its line.
         messages = {finding.message for finding in content.warnings if not finding.code}
         found = _found(_conf(content), content.config.description, lined=False)
         yield from (finding for finding in found if finding.message not in messages)

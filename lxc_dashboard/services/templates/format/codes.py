@@ -1,4 +1,4 @@
-"""What is wrong in a template, or doubtful. Where the place is, ``TemplateError`` and ``Finding`` say."""
+"""Codes for errors and findings in a template. ``TemplateError`` and ``Finding`` add the file and line."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ class FormatCode(MessageCode):
 
 
 class SecretCode(MessageCode):
-    """What a text in a template looks like, which is a secret."""
+    """The kinds of secrets that a check recognizes."""
 
     PRIVATE_KEY = "secret.private_key"
     SHARED_KEY = "secret.shared_key"

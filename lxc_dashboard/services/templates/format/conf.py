@@ -38,7 +38,7 @@ _FALSE = {"0", "no", "false"}
 
 
 def parse_conf(data: bytes, *, file: str = CONF_NAME, app: str = "") -> tuple[TemplateConfig, tuple[Finding, ...]]:
-    """Parse the file into its configuration and the warnings about it.
+    """Parse the file; return its configuration and warnings.
 
     ``app`` is the fallback for a file that names no application. Raises ``TemplateError`` with ``file`` and line.
     """
@@ -62,13 +62,13 @@ def parse_conf(data: bytes, *, file: str = CONF_NAME, app: str = "") -> tuple[Te
 
 
 def line_of(data: bytes, key: str) -> int:
-    """The line that assigns ``key`` in a valid file; 0 where none does."""
+    """The line that assigns ``key`` in a valid file; 0 if there is none."""
     assigned = read_assignments(data, CONF_NAME).values.get(key)
     return assigned.line if assigned else 0
 
 
 def check_config(config: TemplateConfig) -> tuple[TemplateConfig, dict[str, Message]]:
-    """Validate a configuration: as a file with these values would be read, and the faults by field."""
+    """Validate a configuration: return it as a file with these values would be read, and the faults by field."""
     values: dict[str, Any] = {}
     wrong: dict[str, Message] = {}
     for rule in _KEYS.values():
@@ -88,7 +88,7 @@ def _secrets(data: bytes, file: str) -> tuple[Finding, ...]:
 
 
 def _writable(value: str) -> str:
-    """The value as a file would give it back when it stands in quotes.
+    """The value as it is read back from a file that has it in quotes.
 
     Raises ``RuleError`` for a value that no file can hold.
     """
@@ -133,7 +133,7 @@ def _warnings(read: Assignments, file: str) -> tuple[Finding, ...]:
 
 
 def _meant(name: str) -> str:
-    """The key that ``name`` (in capitals) probably stands for; empty where there is none."""
+    """The key that ``name`` (in capitals) probably means; empty if there is none."""
     if name in _KEYS:
         return name
     key = _OTHER_NAMES.get(name.removeprefix("TEMPLATE_").removeprefix("VAR_"))

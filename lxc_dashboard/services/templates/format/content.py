@@ -37,7 +37,7 @@ HEADER_LINES = 20
 MAX_DESCRIPTION_CHARS = 500
 
 _COMMENT = re.compile(r"\s*#+(?!!)\s*(.*)")
-# What follows may be the text of a file, whose comments are no settings.
+# The lines after it may be the text of a file, whose comments are no settings.
 _HERE_DOCUMENT = re.compile(r"(?<!<)<<-?\s*[\\'\"A-Za-z_]")
 # More than one word after the colon is a sentence, not a setting.
 _SETTING = re.compile(r"(timeout|optional)\s*:\s*(\S+)", re.IGNORECASE)
@@ -59,7 +59,7 @@ def is_script_name(name: str) -> bool:
 
 
 def check_script_name(name: str) -> None:
-    """Raises ``RuleError`` for a name under which no script runs."""
+    """Raises ``RuleError`` for an invalid script name."""
     check_file_name(name)
     if not is_script_name(name):
         raise RuleError(Message.of(FormatCode.BAD_SCRIPT_NAME))
@@ -73,7 +73,7 @@ def check_description(text: str) -> str:
 
 
 def parse_script(name: str, position: int, data: bytes, file: str) -> tuple[Script, tuple[Finding, ...]]:
-    """Parse a script, and the warnings about it. Raises ``TemplateError`` with ``file`` and line."""
+    """Parse a script; return it and its warnings. Raises ``TemplateError`` with ``file`` and line."""
     content = decode(data, file, MAX_SCRIPT_BYTES)
     warnings = []
     if b"\r\n" in data:
@@ -112,9 +112,9 @@ def _header(content: str, file: str) -> _Header:
 
 
 def _set(header: _Header, key: str, value: str) -> Message | None:
-    """Apply a setting; return what is wrong with it.
+    """Apply a setting; return a warning if its value is invalid.
 
-    An ordinary comment may look like a setting, so an invalid value is no reason to refuse the template.
+    It is no error, because an ordinary comment may look like a setting.
     """
     if key == "timeout":
         try:
@@ -160,7 +160,7 @@ def read_content(tree: Tree, name: str, config: TemplateConfig, conf: Entry) -> 
 
 
 def config_paths(location: str, config: TemplateConfig) -> tuple[str, ...]:
-    """The paths of ``container-configs`` to try, relative to the root: the configured one, then beside the conf."""
+    """The paths of ``container-configs`` to try, relative to the root: the configured one, then one beside the conf."""
     beside = str(PurePosixPath(location, CONFIGS_NAME))
     return tuple(dict.fromkeys(path for path in (config.config_path, beside) if path))
 

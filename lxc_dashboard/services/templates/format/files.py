@@ -1,4 +1,7 @@
-"""Files for the guest, and their sidecars: ``.path`` names the target directory, ``.policy`` what to do with an existing file."""
+"""Files for the guest, and their sidecars.
+
+``.path`` names the target directory, ``.policy`` what to do with an existing file.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ def read_files(tree: Tree, folder: Entry, faults: Faults) -> tuple[tuple[FileEnt
 
 
 def _doubts(file: FileEntry, entry: Entry) -> Iterator[Finding]:
-    """Warn about a valid target that the author probably meant otherwise."""
+    """Warn about a valid target that is probably a mistake."""
     if posixpath.basename(file.target_dir) == file.name:
         message = Message.of(FormatCode.PATH_NAMES_FILE, directory=file.target_dir, target=file.target)
         yield Finding(f"{entry.shown}.path", 1, message)
@@ -52,7 +55,7 @@ def _doubts(file: FileEntry, entry: Entry) -> Iterator[Finding]:
 
 
 def _walk(tree: Tree, folder: Entry, faults: Faults, depth: int = 0) -> list[tuple[Entry, dict[str, Entry]]]:
-    """Every content file with its neighbours by name."""
+    """Each content file, with all entries of its folder by name."""
     if depth > MAX_DEPTH:
         raise TemplateError(folder.shown, 0, Message.of(FormatCode.TOO_DEEP, most=MAX_DEPTH))
     siblings = {entry.name: entry for entry in tree.entries(folder)}
@@ -68,7 +71,7 @@ def _walk(tree: Tree, folder: Entry, faults: Faults, depth: int = 0) -> list[tup
 
 
 def _is_content(entry: Entry, siblings: dict[str, Entry]) -> bool:
-    """Whether the entry is a file of its own. A name that ends in .path is one if it has a .path itself."""
+    """Whether the entry is a content file, not a sidecar. ``a.path`` is one if ``a.path.path`` exists."""
     if f"{entry.name}.path" in siblings:
         return True
     # splitext would treat the suffix of ...path as part of the name.
@@ -112,7 +115,7 @@ def _sidecar(tree: Tree, entry: Entry) -> tuple[str, str, int]:
 
 
 def check_name(name: str) -> None:
-    """Raises ``RuleError`` for a name that leaves no room for those of its sidecars."""
+    """Raises ``RuleError`` for an invalid name, or one too long to append the suffix of a sidecar."""
     check_file_name(name, MAX_NAME_BYTES - len(".policy"))
 
 

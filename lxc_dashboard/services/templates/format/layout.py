@@ -49,9 +49,9 @@ class WrittenFile:
 
 
 def written(content: TemplateContent) -> dict[str, WrittenFile]:
-    """The files of the template's folder by path, sorted. Reading them back gives the same content.
+    """The files of the template's folder by path, sorted. The parser reads the same content from them.
 
-    Raises ``TemplateError`` for what no folder can hold, with a file below the template's name.
+    Raises ``TemplateError`` for a template that no folder can hold, with a file below the template's name.
     """
     scripts, packages = f"{CONFIGS_NAME}/scripts", f"{CONFIGS_NAME}/packages"
     found = {CONF_NAME: WrittenFile(_conf(content))}
@@ -72,7 +72,7 @@ def written(content: TemplateContent) -> dict[str, WrittenFile]:
 
 
 def folded(path: str) -> str:
-    """Equal for two paths that some file system treats as one: by case, or by Unicode composition."""
+    """A key that is equal for two paths if some file system ignores the difference (case or Unicode composition)."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
@@ -131,7 +131,7 @@ def _text(content: TemplateContent, value: str, path: str) -> bytes:
 
 
 def _encoded(content: TemplateContent, value: str, path: str) -> bytes:
-    """UTF-8 that ``decode`` turns into ``value``: that removes a byte order mark, and a CR before a line end."""
+    """UTF-8 that ``decode`` turns into ``value``, although it removes a byte order mark and a CR before a line end."""
     text = value.replace("\r\n", "\r\r\n")
     try:
         return ((_BOM if text.startswith(_BOM) else "") + text).encode()
@@ -174,7 +174,7 @@ def _bucket(content: TemplateContent, bucket: Bucket) -> bytes:
 
 
 def _placed(content: TemplateContent) -> Iterator[tuple[str, FileEntry]]:
-    """Each file with its folder: one below ``files`` if its name, or a sidecar's, is taken in the first."""
+    """Each file with its folder: ``files``, or a folder below it if a name of the file is already used there."""
     taken: list[set[str]] = []
     names = {name for file in content.files for name in _claimed(content, file)}
     for file in content.files:
@@ -187,7 +187,7 @@ def _placed(content: TemplateContent) -> Iterator[tuple[str, FileEntry]]:
 
 
 def _claimed(content: TemplateContent, file: FileEntry) -> set[str]:
-    """The names reserved by the file: those of its sidecars, and those that would make its sidecars content files."""
+    """The names that the file needs: its own, its sidecars', and those that would make its sidecars content files."""
     with _refusing(content, f"{CONFIGS_NAME}/files", file.name):
         check_name(file.name)
     return {folded(file.name + suffix) for suffix in _CLAIMED}

@@ -1,4 +1,4 @@
-"""``manifest.json`` beside the folders of templates: names, checksums, and what a folder cannot express."""
+"""``manifest.json`` beside the folders of templates: names, checksums, and fields that a folder cannot express."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ def encode(contents: Sequence[TemplateContent]) -> bytes:
 
 
 def read_manifest(tree: Tree, folder: str) -> Manifest | None:
-    """Read the manifest in ``folder``, relative to the tree's root; None where there is none of this product.
+    """Read the manifest in ``folder``, relative to the tree's root; None if the product wrote none there.
 
-    Raises ``TemplateError`` as ``decode`` does, for an unreadable file, and for a link that leads out of the tree.
+    Raises ``TemplateError`` as ``decode``, for an unreadable file, and for a link that leads out of the tree.
     """
     path = MANIFEST_NAME if folder == "." else f"{folder}/{MANIFEST_NAME}"
     entry = tree.below(path)
@@ -95,7 +95,7 @@ def read_manifest(tree: Tree, folder: str) -> Manifest | None:
 def decode(data: bytes, file: str = MANIFEST_NAME) -> Manifest | None:
     """Parse a manifest; None for another program's file (JSON with neither this format's name nor templates).
 
-    Raises ``TemplateError`` for a file that is too long or no JSON, with its line, and for an invalid manifest of this format.
+    Raises ``TemplateError``, with the line if the file is no JSON, for a long file and for an invalid manifest.
     """
     _check_size(data, file)
     read = _json(data, file)
@@ -149,7 +149,7 @@ def _json(data: bytes, file: str) -> Any:
 
 
 def applied(content: TemplateContent, says: TemplateSays) -> TemplateContent:
-    """The template with the additions of its manifest. Raises ``TemplateError`` where they contradict each other."""
+    """The template with the fields of its manifest. Raises ``TemplateError`` if the two contradict each other."""
     config_path = _config_path(says.config_path) or content.config.config_path
     whole = replace(
         content,
@@ -200,7 +200,7 @@ def _file_says(file: FileEntry) -> FileSays:
 
 
 def mode_of(*, executable: bool) -> int:
-    """The mode that a folder gives a file."""
+    """The mode of a file read from a folder."""
     return 0o755 if executable else 0o644
 
 

@@ -1,4 +1,4 @@
-"""Package lists: one package a line, with comments; the managers that read them, and the names of packages."""
+"""Package lists (one package a line, with comments), their managers, and the names of packages."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ OTHER_SYSTEMS: Final = frozenset({"arch", "archlinux", "gentoo", "nixos", "opens
 
 
 def unfit(os_family: str, managers: Iterable[PackageManager]) -> tuple[PackageManager, ...]:
-    """Those of ``managers``, by name, that belong to another system.
+    """The ``managers`` that belong to another system, by name.
 
-    Empty where ``os_family`` (``debian``) is unknown.
+    Empty if ``os_family`` (``debian``) is unknown.
     """
     fitting = {manager for manager, families in SYSTEM_MANAGERS.items() if os_family in families}
     foreign = SYSTEM_MANAGERS.keys() - fitting if fitting or os_family in OTHER_SYSTEMS else set()
@@ -52,19 +52,19 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # As in bash, a comment of a custom package starts outside quotes and not after a backslash.
 _CUSTOM_CODE = re.compile(r"""(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|(?<!\s)\#|[^\#])*""")
 _CUSTOM_FIELD = re.compile(r"((?:\\.|[^|\\])*)\|")
-# A pipe into such a word would only hide that the command before it failed.
+# A misspelt timeout. It cannot be part of the command: a pipe into this word would hide a failure.
 _OTHER_TIMEOUT = re.compile(r"\|\s*(time_?out\w{0,20})\s*[=:]\s*[^\s|]*$", re.IGNORECASE)
 # Characters of a shell or of another list format, and invisible ones.
 _NO_PART_OF_A_NAME = re.compile(r"[^\x21-\x7e]|[#;&|`\"'\\,]|\$(?=[({A-Za-z_])")
 _OF_DISTRIBUTIONS = frozenset({PackageManager.APT, PackageManager.APK, PackageManager.DNF})
 # A requirement of pip may contain blanks, and the name of a custom package is free text.
 _OF_WORDS = frozenset({PackageManager.PIP, PackageManager.CUSTOM})
-# Only one part may match blanks: with two, the expression would try every way to split them.
+# Only one part may match blanks: with two, the matcher would try every way to split them.
 _CUSTOM_TIMEOUT = re.compile(r"\|\s*timeout_s\s*=([^|]*)$")
 
 
 def parse_packages(name: str, manager: PackageManager, data: bytes, file: str) -> tuple[Bucket, tuple[Finding, ...]]:
-    """Parse a list into the bucket ``name`` and the warnings about it.
+    """Parse a list; return the bucket ``name`` and its warnings.
 
     Raises ``TemplateError`` with ``file`` and line.
     """
@@ -102,7 +102,7 @@ def read_line(line: str, manager: PackageManager) -> PackageEntry:
 
 
 def written(package: PackageEntry, manager: PackageManager) -> str:
-    """The line that ``read_line`` reads as ``package``. Raises ``RuleError`` where there is none."""
+    """The line that ``read_line`` reads as ``package``. Raises ``RuleError`` if there is none."""
     for line in _candidates(package, manager):
         if read_line(line, manager) == package and line.strip() and not line.lstrip().startswith("#"):
             return line
@@ -207,7 +207,7 @@ def _custom(line: str, manager: PackageManager) -> PackageEntry:
 
 
 def parse_seconds(text: str, name: str = "") -> int:
-    """Parse the timeout that its text calls ``name``. Raises ``RuleError``."""
+    """Parse the timeout ``text``. ``name``: how messages call it. Raises ``RuleError``."""
     if not re.fullmatch(r"[0-9]{1,6}", text.strip()) or not 1 <= int(text) <= MAX_TIMEOUT_S:
         value = repr(text.strip()[:40])
         if name:
@@ -216,11 +216,11 @@ def parse_seconds(text: str, name: str = "") -> int:
     return int(text)
 
 
-# Before the @ of an address may be a password: it must not reach a note, a log or the audit.
+# An address may have a password before its @, which must not reach a note, a log or the audit.
 _LOGIN = re.compile(r"://[^/\s@]*@")
 _APT = re.compile(r"[=/]")
 _APK = re.compile(r"[<>=~@]")
-# A version of RPM begins with a digit and has a dot or a star; java-17-openjdk is a name.
+# A version of RPM begins with a digit and has a dot or a star. So java-17-openjdk is a name.
 _DNF = re.compile(r"(.+?)-(?:\d+:)?\d[^-\s]*[.*][^-\s]*(?:-[\d*][^-\s]*)?")
 _NPM = re.compile(r"((?:@[^/@\s]+/)?[^@/:\s#]+)(?:@.*)?", re.DOTALL)
 _PIP = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?=[\s\[(@<>=!~;,]|$)")
@@ -228,7 +228,7 @@ _EGG = re.compile(r"[#&]egg=([A-Za-z0-9._-]+)")
 
 
 def without_logins(text: str) -> str:
-    """``text`` with the credentials of its addresses removed, safe to show and to log."""
+    """``text`` without the credentials of its addresses, safe to show and to log."""
     return _LOGIN.sub("://…@", text)
 
 
@@ -294,7 +294,7 @@ _BOM: Final = codecs.BOM_UTF8.decode()
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong in a line, from 1. ``line`` 0: in the whole list."""
+    """An error in a line, numbered from 1. ``line`` 0: an error of the whole list."""
 
     line: int
     message: Message
@@ -307,7 +307,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """``text`` as it is stored: LF line ends, no byte order mark. ``packages`` are valid only without ``faults``."""
+    """A parsed list. ``text`` is stored: LF line ends, no byte order mark. ``packages`` are valid only without ``faults``."""
 
     text: str
     packages: tuple[PackageEntry, ...] = ()
@@ -334,13 +334,13 @@ def read_listing(name: str, manager: PackageManager, text: str) -> Listing:
 
 
 def _unix(text: str) -> str:
-    """``text`` with LF line ends. A regular expression would take quadratic time for a text of CRs."""
+    """``text`` with LF line ends. Not with a regular expression, which takes quadratic time for a text of CRs."""
     *lines, last = text.split("\n")
     return "\n".join([*(line.rstrip("\r") for line in lines), last])
 
 
 def _faults(manager: PackageManager, text: str, file: str) -> list[Fault]:
-    """Find at most ``MAX_FAULTS``: the list is checked at each pause of typing."""
+    """Find at most ``MAX_FAULTS``, since the list is checked whenever the user pauses typing."""
     found: list[Fault] = []
     seen: dict[str, tuple[int, str]] = {}
     for number, line in enumerate(text.split("\n"), start=1):

@@ -1,8 +1,12 @@
 """Finds secrets in plain text in a template. Findings never repeat the secret.
 
-A text is a secret in three cases: its format is unmistakable (a private key, a known kind of token); it is a literal that is
-assigned to a name for secrets; it is a literal too random for anything else. Variables, command substitutions, paths and
-placeholders are no secrets. In comments only unmistakable formats count.
+A text is a secret in three cases:
+
+- Its format is unmistakable: a private key, or a known kind of token. In comments only this case counts.
+- It is a literal that is assigned to a name for secrets.
+- It is a literal too random for anything else.
+
+Variables, command substitutions, paths and placeholders are no secrets.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ _KEY_HEADER: Final = r"-----BEGIN (?:[A-Z]{2,12} ){0,2}PRIVATE KEY(?: BLOCK)?---
 
 
 def _form(what: SecretCode, hint: str, pattern: str) -> tuple[Message, str, re.Pattern[str]]:
-    """``hint``: a substring that each of them contains."""
+    """``hint``: a substring of each match, which is fast to find."""
     return Message.of(what), hint, re.compile(pattern)
 
 
@@ -93,9 +97,9 @@ _PUBLIC_NAME: Final = re.compile(
 _NAME: Final = r"[A-Za-z_][\w.\-]{0,80}"
 _QUOTED: Final = r"\"(?:[^\"\\]|\\.)*\"|'[^']*'"
 # name=value without blanks around the =: a shell's assignment, an option, a part of a connection string.
-# One assignment may stand in the quotes of another, so each match is a lookahead.
+# The quotes of one assignment may contain another, so each match is a lookahead.
 _TIGHT: Final = rf"(?:^|[\s;&|?,(\"'])-{{0,2}}(?=({_NAME})=({_QUOTED}|[^\s;&|\"'`)]+))"
-# name = value and name: value stand on a line of their own.
+# name = value and name: value, each on a line of its own.
 _LINE: Final = rf"^\s*(?:-\s+)?[\"']?({_NAME})[\"']?\s*(?::\s+|\s=\s*|=\s+|:?=>\s*)({_QUOTED}|[^\s\"'][^\s]*?)[,;]?\s*$"
 _ASSIGNMENTS: Final = tuple(
     re.compile(pattern, re.IGNORECASE)
@@ -243,7 +247,7 @@ def _of_assignment(name: str, value: str) -> Message | None:
 
 
 def _is_literal(value: str, least_chars: int) -> bool:
-    """Whether the value is used as it stands: no variable, command, placeholder, path or sentence."""
+    """Whether the value is a literal: no variable, command, placeholder, path or sentence."""
     bare = _bare(value)
     defaulted = _DEFAULTED.fullmatch(bare)
     if defaulted:

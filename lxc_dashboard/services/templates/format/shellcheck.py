@@ -1,6 +1,6 @@
 """Runs ShellCheck over the scripts of templates: two processes at a time, bounded in time, memory and output.
 
-It reads only the texts that it is given: no configuration file, and no file that a script sources.
+ShellCheck reads only these scripts: no configuration file, and no file that a script sources.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _AT_ONCE: Final = 2
 _MEMORY_KIB: Final = 512 << 10
 _OUTPUT_KIB: Final = 16 << 10
 _ARGUMENTS: Final = ("--norc", "--format=json1")
-# The limits apply before ShellCheck starts, and to a process that outlives this one.
+# Set before ShellCheck starts, so that they also limit a ShellCheck that outlives this process.
 _LIMITED: Final = (
     f'ulimit -d {_MEMORY_KIB}; ulimit -f {_OUTPUT_KIB * 2}; ulimit -t {int(LINT_TIMEOUT_S) + 2}; exec "$@"'
 )
 # Set by the product before each script: guest/helpers.sh.
 _GIVEN: Final = ("CONTAINER_OS", "CONTAINER_OS_VERSION", "CONTAINER_USER", "DEBIAN_FRONTEND")
 _UNASSIGNED: Final = re.compile(rf"(?:{'|'.join(_GIVEN)}) is referenced but not assigned\b.*", re.DOTALL)
-_NO_SOURCE_CODES: Final = frozenset({1090, 1091})  # a file of the guest, which nobody can look into from here
+_NO_SOURCE_CODES: Final = frozenset({1090, 1091})  # the sourced file is in the guest
 
 _SHEBANG: Final = re.compile(r"\ufeff?#![ \t]*(?:\S*/env[ \t]+(?:-S[ \t]+)?)?(?:\S*/)?(\S+)")
 # The shell that runs a script (``guest/supervisor.sh``), as ShellCheck calls it. Like dash, sh knows ``local``.
@@ -77,7 +77,7 @@ _kept: Final[dict[bytes, Findings]] = {}
 
 
 async def lint(script_text: str) -> Findings:
-    """Check one script, which bash runs together with the product's helpers. Never raises: see ``unchecked``."""
+    """Check one script, which runs together with the product's helpers. A failure is a finding: see ``unchecked``."""
     return (await lint_each([script_text]))[0]
 
 
@@ -99,24 +99,24 @@ async def lint_each(texts: Sequence[str], *, within_s: float = 60.0) -> list[Fin
 
 
 def _dialect(text: str) -> str:
-    """The dialect by the shebang; empty for a script that no shell runs."""
+    """The dialect by the shebang; empty for a script of another interpreter."""
     shebang = _SHEBANG.match(text)
     return _DIALECTS.get(shebang.group(1), "") if shebang else "bash"
 
 
 def unchecked(why: Message) -> Findings:
-    """The finding of a script that was not checked and is to be tried again: why."""
+    """The finding of a script that was not checked, for the reason ``why``, and will be checked later."""
     return (ShellFinding(0, 0, "warning", UNCHECKED, why),)
 
 
 def _too_long() -> Findings:
-    """The finding of a script that is never checked: without ``UNCHECKED``."""
+    """The finding of a script that is never checked. Without ``UNCHECKED``, so that no pass tries again."""
     why = Message.of(FormatCode.UNCHECKED_TOO_LONG, most=f"{MAX_LINTED_CHARS:,}")
     return (ShellFinding(0, 0, "warning", "", why),)
 
 
 def more(number: int) -> Message:
-    """``number``: the findings that are left out."""
+    """The message that ``number`` findings are left out."""
     return Message.of(FormatCode.SHELLCHECK_MORE, more=f"{number:,}")
 
 
@@ -125,7 +125,7 @@ def _digest(text: str) -> bytes:
 
 
 def _keep(part: dict[str, Findings]) -> None:
-    """Cache the findings, except of scripts that were not checked: these are tried again."""
+    """Cache the findings of checked scripts. Others will be checked again."""
     for text, findings in part.items():
         if len(findings) <= _KEPT_FINDINGS and all(finding.code not in {"", UNCHECKED} for finding in findings):
             _kept[_digest(text)] = findings
@@ -145,7 +145,7 @@ def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _lint_batch(texts: list[str], deadline: float) -> dict[str, Findings]:
-    """Check all in one process. If that fails, check each alone, so that only the script at fault stays unchecked."""
+    """Check all in one process. If it fails, check each alone, so that only the faulty script stays unchecked."""
     short = [text for text in texts if len(text) <= MAX_LINTED_CHARS]
     found = dict.fromkeys(texts, _too_long())
     outcome = _run(short, deadline)

@@ -17,7 +17,7 @@ MAX_LISTED: Final = 10
 
 
 def is_unicode(text: str) -> bool:
-    """Whether ``text`` can be encoded as UTF-8: half of a surrogate pair cannot."""
+    """Whether ``text`` can be encoded as UTF-8. Half of a surrogate pair cannot."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -43,7 +43,7 @@ def decode(data: bytes, file: str, limit: int) -> str:
 
 
 def refuse_lines(file: str, wrong: Sequence[tuple[int, Message]]) -> NoReturn:
-    """Raises ``TemplateError`` at the first of these lines, with the others in its reason."""
+    """Raises ``TemplateError`` for the first of these lines. Its reason names the others."""
     (line, first), *others = sorted(wrong, key=itemgetter(0))
     listed = [Message.of(FormatCode.LINE, line=number, reason=why) for number, why in others[:MAX_LISTED]]
     if len(others) > MAX_LISTED:
@@ -75,7 +75,7 @@ class Faults:
                 self.refuse()
 
     def refuse(self) -> None:
-        """Raises ``TemplateError`` for the first fault, with the others in its reason; does nothing where there is none."""
+        """Raises ``TemplateError`` for the first fault, if there is one. Its reason names the others."""
         if not self.found:
             return
         first, *others = self.found

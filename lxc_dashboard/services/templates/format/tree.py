@@ -1,4 +1,4 @@
-"""Reading inside one folder: no link leads out of it, and sizes and counts are bounded."""
+"""Reads inside one folder: follows no link that leads out of it, and limits sizes and counts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def plain_text(name: str) -> str:
-    """A file's name as text that can be stored and shown: other bytes than printable UTF-8 are replaced."""
+    """A file's name as text to store and show. Replaces bytes that are not printable UTF-8."""
     return _CONTROL.sub("?", os.fsencode(name).decode("utf-8", "replace"))
 
 
@@ -50,7 +50,7 @@ class Entry:
 
 
 class Tree:
-    """One template's view of the folder ``root`` (real and absolute). All reads count against its bounds."""
+    """One template's view of the folder ``root`` (real and absolute). All reads count against its limits."""
 
     def __init__(self, root: Path) -> None:
         self._root = str(root)
@@ -58,9 +58,9 @@ class Tree:
         self._entries = 0
 
     def below(self, path: str) -> Entry | None:
-        """The entry at ``path``, relative to the root; None where there is none.
+        """The entry at ``path``, relative to the root; None if there is none.
 
-        Raises ``TemplateError`` when a link leads out of the tree, or in a circle.
+        Raises ``TemplateError`` when a link leads out of the tree or in a circle.
         """
         full = Path(self._root, path)
         if not os.path.lexists(full):

@@ -34,17 +34,17 @@ LINTED_WITHIN_S: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """``kept``: containers or jobs refer to revisions of the template, so these stay and the template is hidden."""
+    """``kept``: the template is hidden, but its revisions stay, because containers or jobs refer to them."""
 
     name: str
     kept: bool
 
 
 async def save(rt: Runtime, session: Session, draft_id: UUID, note: str, *, over: int | None = None) -> RevisionSummary:
-    """Save the draft as the template's next revision, and end the draft.
+    """Save the draft as the template's next revision, and delete the draft.
 
-    A draft without changes makes no revision (``unchanged``). Raises ``InvalidInputError`` as ``validation.validated`` (and
-    ``note``), ``OvertakenError`` if the template has a newer revision than the draft's base and ``over`` is not its number,
+    A draft without changes makes no revision (``unchanged``). ``over``: a newer revision than the draft's base that the user
+    saw. Raises ``OvertakenError`` if another newer one exists, ``InvalidInputError`` as ``validation.validated`` (and ``note``),
     ``NotFoundError``, ``PrivilegeError``.
     """
     async with rights.authored(rt, session, "template.save", await _draft_name(rt, session, draft_id)):
@@ -78,7 +78,7 @@ async def restore(
 ) -> RevisionSummary:
     """Make a new revision with the content of revision ``number``, validated as in a save. Restores a deleted template too.
 
-    ``expected``: the current revision that the user saw; raises ``OvertakenError`` if it is another one. Raises
+    ``expected``: the current revision that the user saw. Raises ``OvertakenError`` if it is no longer current,
     ``InvalidInputError`` as ``save``, ``NotFoundError``, ``PrivilegeError``, ``ConflictError`` for a template of a folder or git.
     """
     subject = label(await _rows(rt, template_id))
@@ -100,7 +100,10 @@ async def restore(
 
 
 async def rename(rt: Runtime, session: Session, template_id: UUID, name: str) -> None:
-    """Raises ``InvalidInputError`` (``name``), ``NotFoundError``, ``PrivilegeError``, ``ConflictError`` as ``restore``."""
+    """Rename a template of the dashboard.
+
+    Raises ``InvalidInputError`` (``name``), ``NotFoundError``, ``PrivilegeError``, ``ConflictError`` as ``restore``.
+    """
     subject = label(await _rows(rt, template_id))
     async with rights.authored(rt, session, "template.rename", subject):
         check_name(name)
@@ -112,7 +115,7 @@ async def rename(rt: Runtime, session: Session, template_id: UUID, name: str) ->
 
 
 async def delete(rt: Runtime, session: Session, template_id: UUID, *, name: str) -> Deleted:
-    """Delete the template with its revisions, except those of containers and jobs. Its drafts become drafts of new templates.
+    """Delete the template and its revisions, unless containers or jobs use them. Its drafts become drafts of new templates.
 
     ``name``: the template's name, typed to confirm. Raises ``InvalidInputError`` (``name``), ``NotFoundError``,
     ``PrivilegeError``, ``ConflictError`` as ``restore``.
@@ -135,7 +138,7 @@ async def delete(rt: Runtime, session: Session, template_id: UUID, *, name: str)
 
 
 async def _draft_name(rt: Runtime, session: Session, draft_id: UUID) -> str:
-    """The draft's name in the audit; only an id for another user's draft."""
+    """The draft's name for the audit; its id if it is another user's draft."""
     try:
         async with rt.db.transaction() as tx:
             named = await tx.drafts.named(owner_of(session), draft_id)
@@ -157,14 +160,14 @@ def _checked_note(note: str) -> str:
 
 
 async def _linted(rt: Runtime, session: Session, draft_id: UUID) -> checks.ShellResults:
-    """Run ShellCheck before any lock is taken. A script that changes meanwhile gets no findings."""
+    """Run ShellCheck before any lock is taken. A script that changes during the run gets no findings."""
     async with rt.db.transaction() as tx:
         draft = DraftContent.from_json((await tx.drafts.get(owner_of(session), draft_id)).content)
     return await checks.linted((script.content for script in draft.scripts), within_s=LINTED_WITHIN_S)
 
 
 async def _validated(tx: Transaction, row: TemplateDraft, results: checks.ShellResults) -> TemplateContent:
-    """The draft as a template with its findings. Locks the shared buckets that it refers to until the transaction ends."""
+    """The draft as a template with its findings. Locks its shared buckets until the transaction ends."""
     draft = DraftContent.from_json(row.content)
     contents = await tx.drafts.contents(row.id, {file.sha256 for file in draft.files})
     return await _as_saved(tx, draft, contents, results)
@@ -202,7 +205,7 @@ def _refuse_overtaken(overtaken: Overtaken | None, over: int | None) -> None:
 async def _renamed(
     tx: Transaction, session: Session, row: TemplateDraft, rows: TemplateRows, content: TemplateContent
 ) -> TemplateContent:
-    """Rename the template if the user changed the draft's name; otherwise take over a name that others gave it meanwhile."""
+    """Rename the template if the user changed the draft's name. Otherwise use the template's current name."""
     current = rows.template.name
     if content.name in {row.base_name, current}:
         return replace(content, name=current)
@@ -213,7 +216,7 @@ async def _renamed(
 
 
 async def _unlinked(tx: Transaction, content: TemplateContent) -> TemplateContent:
-    """The content of an older revision. A list that differs from its shared bucket today loses the link to it."""
+    """The content without links to shared buckets that were deleted or changed since the revision."""
     held = await tx.buckets.hold({bucket.shared_id for bucket in content.buckets if bucket.shared_id})
     now_shared = {shared_id: (rows.bucket.name, read_packages(rows.packages)) for shared_id, rows in held.items()}
     buckets = tuple(

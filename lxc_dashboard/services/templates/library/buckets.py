@@ -1,6 +1,7 @@
-"""Shared package buckets: lists used by several templates. Each revision stores the packages of its time.
+"""Shared package buckets: lists used by several templates.
 
-A change of a bucket makes a new revision of every template that uses it, in the same transaction.
+A revision stores a copy of the packages. A change of a bucket makes a new revision of every template that uses it, in the
+same transaction.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class BucketDetail:
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """A bucket after an edit. ``changed``: whether the edit changed it; ``revised``: the templates with a new revision."""
+    """A bucket after an edit. ``changed``: the edit changed it; ``revised``: the templates with a new revision."""
 
     bucket: BucketDetail
     revised: tuple[BucketUse, ...] = ()
@@ -123,8 +124,8 @@ async def create(rt: Runtime, session: Session, name: str, manager: str, listing
 async def edit(rt: Runtime, session: Session, bucket_id: UUID, name: str, listing: str, *, version: datetime) -> Edited:
     """Store the bucket's name and list, and make a new revision of every template that this changes.
 
-    ``version``: the ``updated_at`` that the user edited. Raises ``ConflictError`` if the bucket was changed since,
-    ``InvalidInputError`` (``name``, ``listing``), ``NotFoundError``, ``PrivilegeError``.
+    ``version``: the ``updated_at`` of the bucket that the user edited. Raises ``ConflictError`` if the bucket was changed
+    since, ``InvalidInputError`` (``name``, ``listing``), ``NotFoundError``, ``PrivilegeError``.
     """
     subject = await _subject(rt, session, bucket_id)
     async with rights.authored(rt, session, "bucket.edit", subject), rt.db.transaction() as tx:
@@ -203,9 +204,9 @@ def _resolved(content: TemplateContent, bucket: Bucket) -> TemplateContent:
 
 
 def _change(before: Bucket, after: Bucket) -> str:
-    """The change in the words of a revision's note."""
+    """The note of a revision that this change of a bucket makes."""
     old, new = set(before.packages), set(after.packages)
-    # A changed pin is one package removed and one added.
+    # A changed version pin counts as one package removed and one added.
     parts = [f"now called {after.name}"] if before.name != after.name else []
     parts += [
         f"{verb} {', '.join(sorted(p.spec for p in packages))}"
@@ -219,7 +220,7 @@ def _change(before: Bucket, after: Bucket) -> str:
 
 
 def _later(before: datetime) -> datetime:
-    """The current time, but always later than ``before``: it serves as a version."""
+    """The current time, but always later than ``before``, since it serves as a version."""
     return max(now(), before + timedelta(microseconds=1))
 
 
@@ -243,7 +244,7 @@ def _read(name: str, manager: str, listing: str) -> tuple[PackageManager, Listin
 
 
 async def _refuse_taken(tx: Transaction, name: str, manager: str) -> None:
-    """Report a taken name beside its field. For two requests at once, the table's index reports a conflict."""
+    """Report a taken name beside its field. The table's index catches two requests at once, as a conflict."""
     if await tx.buckets.named(name, manager):
         raise InvalidInputError({"name": Message.of(LibraryCode.BUCKET_NAME_TAKEN, manager=manager)})
 
@@ -257,7 +258,7 @@ def _refuse_overtaken(row: PackageBucket, version: datetime) -> None:
 
 
 async def _subject(rt: Runtime, session: Session, bucket_id: UUID) -> str:
-    """The bucket's name in the audit, also for one that does not exist."""
+    """The bucket's name for the audit; its id if it does not exist."""
     rights.require_session(session)
     try:
         async with rt.db.transaction() as tx:

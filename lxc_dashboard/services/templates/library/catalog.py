@@ -1,4 +1,4 @@
-"""Reads templates, revisions, files and scripts for users and workers, and the containers that were built from a template."""
+"""Reads templates, their revisions, files and scripts, and the containers that were built from a template."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class BuiltContainer:
 async def containers(rt: Runtime, session: Session, template_id: UUID) -> list[BuiltContainer]:
     """The template's containers on the session's endpoint that PVE lists for this user, by vmid.
 
-    ``GET /cluster/resources``. Leaves out other guests that have taken over a vmid, and marks containers that PVE does not have
-    any longer as deleted. Raises ``NotFoundError``, ``SessionExpiredError``, ``UnreachableError``.
+    ``GET /cluster/resources``. Leaves out a vmid that another guest has now. Marks containers as deleted if they no longer
+    exist in PVE. Raises ``NotFoundError``, ``SessionExpiredError``, ``UnreachableError``.
     """
     require_session(session)
     async with rt.db.transaction() as tx:
@@ -278,7 +278,7 @@ class Named:
 
 
 async def find_named(session: Session, db: DatabaseService, query: str, limit: int) -> list[Named]:
-    """At most ``limit`` templates by name, whose name, description or tags contain every word of ``query``.
+    """At most ``limit`` templates whose name, description or tags contain every word of ``query``, by name.
 
     Raises ``SessionExpiredError``.
     """

@@ -1,4 +1,4 @@
-"""Why templates, drafts and shared buckets are refused, and how two contents of a template differ."""
+"""Codes for errors of templates, drafts and shared buckets, and for the differences between two contents."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class BucketChange:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The changes from the old content to the new one; empty if both build the same container."""
+    """The changes from an old content to a new one; empty if both build the same container."""
 
     config: tuple[FieldChange, ...] = ()
     scripts: tuple[ScriptChange, ...] = ()
@@ -87,7 +87,7 @@ class Difference:
         return not (self.config or self.scripts or self.files or self.packages)
 
     def messages(self) -> list[Message]:
-        """One for each change, without contents."""
+        """One message for each change, without contents."""
         return [
             *map(_of_field, self.config),
             *map(_of_script, self.scripts),
@@ -128,7 +128,7 @@ class Side:
 
     @classmethod
     def of_draft(cls, draft: DraftContent) -> Side:
-        """A draft, whose files are compared by their hashes only."""
+        """A draft to compare. Its files are compared by their hashes only."""
         return cls(draft.config, draft.scripts, draft.buckets, [FileSide(file) for file in draft.files])
 
 

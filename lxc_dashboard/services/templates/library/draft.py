@@ -30,7 +30,7 @@ _PREFIX = re.compile(r"([0-9]+)(.*)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class DraftFile:
-    """A file without its content, which ``sha256`` names; ``size`` in bytes."""
+    """A file without its content. ``sha256`` refers to the content; ``size`` in bytes."""
 
     name: str
     target_dir: str
@@ -103,7 +103,7 @@ class DraftContent:
 
 @dataclass(frozen=True, slots=True)
 class Overtaken:
-    """Revision ``number`` was saved after the draft was begun; ``changes``: one message for each change since the draft's base."""
+    """A revision that was saved after the draft was begun. ``changes``: one message for each change since the draft's base."""
 
     number: int
     author: str
@@ -113,10 +113,10 @@ class Overtaken:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """``template_id`` None: the draft of a new template, ``copy_of``: the template that it copies.
+    """A user's draft. ``template_id`` None: of a new template; ``copy_of``: the template that it copies.
 
-    ``base_number``: the revision that it was begun from, 0: none. ``updated_at`` equals ``created_at`` until the draft is stored.
-    ``saved``: the content that it was begun from; None for a copy that was stored.
+    ``base_number``: the revision that it was begun from, 0: none. ``updated_at`` equals ``created_at`` until the first store.
+    ``saved``: the content that it was begun from; None for a copy after its first store.
     """
 
     id: UUID
@@ -147,7 +147,7 @@ class DraftSummary:
 
 
 def moved(scripts: Sequence[Script], name: str, to: int) -> tuple[Script, ...]:
-    """The scripts with ``name`` at place ``to`` (from 0), with new numeric prefixes where the order needs them.
+    """Move the script ``name`` to place ``to`` (from 0). Names get new numeric prefixes where the order needs them.
 
     Changes as few prefixes as possible. Raises ``KeyError`` if there is no such script.
     """
@@ -161,12 +161,12 @@ def moved(scripts: Sequence[Script], name: str, to: int) -> tuple[Script, ...]:
 
 
 def is_ordered(scripts: Sequence[Script]) -> bool:
-    """Whether the scripts stand in the order of their names, which is the order of their run."""
+    """Whether the scripts are sorted by name, which is the order of their run."""
     return all(script_order(one.name) < script_order(other.name) for one, other in pairwise(scripts))
 
 
 def _numbered(order: Sequence[Script], at: int) -> list[Script]:
-    """Give the script ``at`` a number between its neighbours, and raise the numbers after it where necessary."""
+    """Number the script at place ``at`` between its neighbours, and raise the numbers after it where necessary."""
     last_numbered = max([at, *(place for place, script in enumerate(order) if _number(script) is not None)])
     named: list[Script] = []
     for place, script in enumerate(order):

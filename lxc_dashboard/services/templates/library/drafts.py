@@ -1,4 +1,4 @@
-"""Drafts: what a user edits, stored so that a reload loses nothing. Each belongs to one user of one endpoint."""
+"""Drafts: unsaved templates, stored so that a reload of the page loses nothing. Each belongs to one user of one endpoint."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ _EMPTY: Final = DraftContent(name="", config=TemplateConfig(app=""))
 
 
 def owner_of(session: Session) -> Owner:
-    """The owner of the drafts that the session may open."""
+    """The owner of the session's drafts."""
     return Owner(session.endpoint_id, session.userid)
 
 
 async def open_draft(rt: Runtime, session: Session, template_id: UUID | None, *, copy_of: UUID | None = None) -> Draft:
     """Open the user's draft of the template, or begin one from its current revision.
 
-    ``template_id`` None: the draft of a new template, empty or a copy of ``copy_of`` (of any source). A draft that was never
-    stored begins again if its template has a newer revision. Raises ``NotFoundError``, ``PrivilegeError``, ``ConflictError`` for
-    a template of a folder or git, and for too many drafts.
+    ``template_id`` None: the draft of a new template, empty or a copy of ``copy_of`` (from any source). If the template has a
+    newer revision, a draft that was never stored begins again from it. Raises ``NotFoundError``, ``PrivilegeError``,
+    ``ConflictError`` for a template of a folder or git, and for too many drafts.
     """
     subject = await _subject(rt, template_id or copy_of)
     async with rights.authored(rt, session, "template.edit", subject):
@@ -81,7 +81,7 @@ async def get_draft(rt: Runtime, session: Session, draft_id: UUID) -> Draft:
 
 
 async def list_drafts(rt: Runtime, session: Session) -> list[DraftSummary]:
-    """The user's own drafts, the last changed first. Raises ``SessionExpiredError``."""
+    """The user's own drafts, last changed first. Raises ``SessionExpiredError``."""
     rights.require_session(session)
     async with rt.db.transaction() as tx:
         return [
@@ -101,11 +101,11 @@ async def list_drafts(rt: Runtime, session: Session) -> list[DraftSummary]:
 async def store(
     rt: Runtime, session: Session, draft_id: UUID, content: DraftContent, *, seen: datetime | None = None
 ) -> datetime:
-    """Store ``content``, valid or not; return the time. File sizes are set to those of the contents.
+    """Store ``content``, valid or not; return its new ``updated_at``. Sets file sizes to those of the contents.
 
-    ``seen``: the ``updated_at`` that the window knows; raises ``ConflictError`` if another window stored the draft since. Raises
-    ``InvalidInputError`` above the limits and for files without content, ``NotFoundError``, ``PrivilegeError``. Asks PVE for the
-    privilege each time: call it at most every few seconds.
+    ``seen``: the ``updated_at`` that this window knows. Raises ``ConflictError`` if another window stored the draft since,
+    ``InvalidInputError`` above the limits and for files without content, ``NotFoundError``, ``PrivilegeError``. Asks PVE for
+    the privilege each time, so call it at most every few seconds.
     """
     async with rights.authored(rt, session, "template.draft", f"draft {draft_id}"):
         await asyncio.to_thread(check_storable, content)
@@ -179,7 +179,7 @@ async def difference(rt: Runtime, session: Session, draft_id: UUID, number: int 
 
 
 async def overtaken_by(tx: Transaction, base_number: int, rows: TemplateRows) -> Overtaken | None:
-    """The revisions that were saved since ``base_number``; None where there are none."""
+    """The current revision, and the changes since ``base_number``; None if the two are the same."""
     revision = rows.revision
     if revision.number == base_number:
         return None
@@ -189,7 +189,7 @@ async def overtaken_by(tx: Transaction, base_number: int, rows: TemplateRows) ->
 
 
 async def _subject(rt: Runtime, template_id: UUID | None) -> str:
-    """The template's name in the audit."""
+    """The template's name for the audit."""
     if template_id is None:
         return "new template"
     async with rt.db.transaction() as tx:
@@ -268,7 +268,7 @@ def _row(owner: Owner, content: DraftContent, base_number: int, template: Templa
 
 
 def _begun(row: TemplateDraft, content: DraftContent) -> DraftContent | None:
-    """The content that the draft of a new template was begun with, if known."""
+    """The content that the draft of a new template was begun from, if known."""
     if row.updated_at == row.created_at:
         return content
     return None if row.copy_of else _EMPTY
@@ -292,7 +292,7 @@ def _free_name(name: str, taken: Collection[str]) -> str:
 
 
 async def _make_room(tx: Transaction, row: TemplateDraft, sha256: str, size: int) -> None:
-    """Delete contents that the draft does not use, if the new content needs the space."""
+    """Delete contents that the draft does not use, if the new content needs the space. Raises ``InvalidInputError``."""
     sizes = await tx.drafts.sizes(row.id)
     if sha256 in sizes or _fits(sizes, size):
         return

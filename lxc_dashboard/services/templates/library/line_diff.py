@@ -51,7 +51,7 @@ class TextDiff:
 
 
 class LineDiffer:
-    """Compares texts at a bounded total cost. Beyond it, changed lines are shown in larger blocks."""
+    """Compares texts at a bounded total cost. Beyond the bound, changed lines are shown in larger blocks."""
 
     def __init__(self) -> None:
         self._readable = MAX_READ_LINES
@@ -74,7 +74,7 @@ class LineDiffer:
         return TextDiff(tuple(lines), len(b) - len(pairs), len(a) - len(pairs), cut)
 
     def _matches(self, a: Sequence[str], b: Sequence[str], at: Pair = (0, 0), depth: int = 0) -> Iterator[Pair]:
-        """Pairs of positions of equal lines, in order: common head and tail, and around lines that are unique in both."""
+        """Pairs of positions of equal lines, in order: the common head and tail, and runs around lines unique in both."""
         start = 0
         while start < min(len(a), len(b)) and a[start] == b[start]:
             yield at[0] + start, at[1] + start
@@ -128,7 +128,7 @@ def increasing(numbers: Sequence[int]) -> list[int]:
 
 
 def _anchors(a: Sequence[str], b: Sequence[str]) -> list[Pair]:
-    """Positions of lines that are unique in both texts, as many as keep their order."""
+    """Pairs of positions of lines that are unique in both texts: the most pairs that are in the same order."""
     once_in_a, once_in_b = Counter(a), Counter(b)
     places = {line: place for place, line in enumerate(b) if once_in_b[line] == 1}
     pairs = [(place, places[line]) for place, line in enumerate(a) if once_in_a[line] == 1 and line in places]
@@ -136,7 +136,7 @@ def _anchors(a: Sequence[str], b: Sequence[str]) -> list[Pair]:
 
 
 def _blocks(pairs: Sequence[Pair], ends: Pair) -> Iterator[tuple[Pair, Pair]]:
-    """The changed ranges between the equal lines: their begin and end in both texts."""
+    """The changed ranges between the equal lines, as their begin and end in both texts."""
     i, j = 0, 0
     for x, y in [*pairs, ends]:
         if x > i or y > j:

@@ -1,4 +1,4 @@
-"""Merges the changes of two users of one template, and takes over a newer revision into a draft."""
+"""Merges a newer revision of another user ("theirs") into a draft ("mine")."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lxc_dashboard.services.templates.library.drafts import owner_of
 from lxc_dashboard.services.templates.library.revisions import load_side
 from lxc_dashboard.services.templates.model import Bucket, Script, TemplateConfig, script_order
 
-# The position follows from the name, and the hash stands for the content.
+# The name determines the position, and the hash determines the size.
 _NO_CHANGE: Final = frozenset({"position", "size"})
 
 Part = TypeVar("Part", Script, DraftFile, Bucket, TemplateConfig)
@@ -28,7 +28,7 @@ Item = TypeVar("Item", Script, DraftFile, Bucket)
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """``kept``: what both changed differently, where mine stays: ``config.cpu``, ``scripts.10-a.sh``, ``files.motd``."""
+    """``kept``: paths that both changed differently, with mine in use: ``config.cpu``, ``scripts.10-a.sh``, ``files.motd``."""
 
     content: DraftContent
     kept: tuple[str, ...] = ()
@@ -66,7 +66,7 @@ def _items(
     name_of: Callable[[Any], str],
     kept: list[str],
 ) -> list[Item]:
-    """Merge lists by name. An invalid draft may have a name twice: the second one stays as it is."""
+    """Merge lists by name. If an invalid draft has a name twice, the second item does not change."""
     before, other = _by_name(base, name_of), _by_name(theirs, name_of)
     found: list[Item] = []
     seen: set[str] = set()
@@ -81,12 +81,12 @@ def _items(
         if name not in before:
             found.append(item)
         elif not _same(before[name], item):
-            kept.append(name)  # I removed it, they changed it
+            kept.append(name)  # removed in mine, changed in theirs
     return found
 
 
 def _one(before: Item | None, other: Item | None, item: Item, name: str, kept: list[str]) -> Item | None:
-    """The merged item; None if they removed it and I did not change it."""
+    """The merged item; None if it is removed in theirs and unchanged in mine."""
     if other is None:
         if before is None:
             return item
@@ -152,9 +152,9 @@ class TakenOver:
 
 
 async def take_over(rt: Runtime, session: Session, draft_id: UUID, *, seen: int) -> TakenOver:
-    """Merge the changes of revision ``seen`` into the draft, which counts as begun from it afterwards.
+    """Merge the changes of revision ``seen`` into the draft, and make this revision the draft's base.
 
-    Where both changed the same, the draft's value stays. Raises ``NotFoundError`` for a draft of a new template, ``PrivilegeError``.
+    If both changed a field, the draft's value stays. Raises ``NotFoundError`` for a draft of a new template, ``PrivilegeError``.
     """
     async with rights.authored(rt, session, "template.draft", f"draft {draft_id}"), rt.db.transaction() as tx:
         row = await tx.drafts.get(owner_of(session), draft_id, lock=True)

@@ -1,4 +1,4 @@
-"""Revisions of templates: creates them inside a transaction, loads and compares them."""
+"""Creates revisions of templates inside a transaction, loads them and compares them."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ async def rename(tx: Transaction, session: Session, rows: TemplateRows, name: st
 async def revise(
     tx: Transaction, session: Session, rows: TemplateRows, content: TemplateContent, note: str, *, action: str
 ) -> RevisionSummary:
-    """Add the next revision to a locked template, unless the content did not change."""
+    """Add the next revision to a locked template if the content changed."""
     template, current = rows.template, rows.revision
     before = await load_side(tx, current)
     back = template.missing_since is not None
@@ -112,7 +112,7 @@ async def revise(
     if current.checksum == content.checksum() and _links(before.buckets) == _links(content.buckets):
         if back:
             await rights.audit(tx, session, action, label(rows), detail={"number": current.number, "back": True})
-        # Findings describe the text as today's checks see it.
+        # The checks may have changed since the revision.
         current.warnings = warnings_json(content.warnings)
         return _summary(current, unchanged=True)
     template.revision_number += 1
@@ -132,7 +132,7 @@ async def _add_revision(
 
 
 async def _counted(before: Side, content: TemplateContent) -> dict[str, Any]:
-    """The change for the audit. Files are compared by their hashes."""
+    """The numbers of changes, for the audit. Files are compared by their hashes."""
     after = Side.of_draft(DraftContent.of(content))
     return (await asyncio.to_thread(compare_sides, before, after)).counted()
 

@@ -61,7 +61,7 @@ def read_config(revision: TemplateRevision) -> TemplateConfig:
 
 
 def read_scripts(rows: Sequence[TemplateScript]) -> tuple[Script, ...]:
-    """In the order of ``rows``, which is the order of the run."""
+    """The scripts in the order of ``rows``, which is the order of the run."""
     return tuple(
         Script(
             name=row.name,
@@ -88,12 +88,12 @@ def read_file(row: TemplateFile) -> FileEntry:
 
 
 def read_files(rows: Sequence[TemplateFile]) -> tuple[FileEntry, ...]:
-    """By name."""
+    """The files by name."""
     return tuple(sorted(map(read_file, rows), key=lambda file: file.name))
 
 
 def read_file_list(rows: Sequence[FileRow]) -> tuple[FileSummary, ...]:
-    """By name."""
+    """The files by name, without contents."""
     found = [
         FileSummary(
             name=row.name,
@@ -111,7 +111,7 @@ def read_file_list(rows: Sequence[FileRow]) -> tuple[FileSummary, ...]:
 
 
 def is_text(content: bytes, *, whole: bool = True) -> bool:
-    """Whether the content can be shown: UTF-8 without NUL. The last character of a beginning may be cut."""
+    """Whether the content can be shown: UTF-8 without NUL. If not ``whole``, the last character may be cut."""
     try:
         return "\0" not in codecs.getincrementaldecoder("utf-8")().decode(content, final=whole)
     except UnicodeDecodeError:
@@ -119,7 +119,7 @@ def is_text(content: bytes, *, whole: bool = True) -> bool:
 
 
 def read_buckets(rows: Sequence[tuple[PackageBucket, Sequence[Package]]]) -> tuple[Bucket, ...]:
-    """By name and manager."""
+    """The buckets by name and manager."""
     found = [
         Bucket(
             bucket.name,
@@ -133,7 +133,7 @@ def read_buckets(rows: Sequence[tuple[PackageBucket, Sequence[Package]]]) -> tup
 
 
 def read_packages(rows: Sequence[Package]) -> tuple[PackageEntry, ...]:
-    """In the order of ``rows``."""
+    """The packages in the order of ``rows``."""
     return tuple(PackageEntry(p.spec, p.check_command, p.install_command, p.timeout_s) for p in rows)
 
 
@@ -164,5 +164,5 @@ def package_rows(bucket_id: UUID, packages: Sequence[PackageEntry]) -> list[Pack
 
 
 def label(rows: TemplateRows) -> str:
-    """The template's name in the audit."""
+    """The template's name for the audit."""
     return f"{rows.source.name}/{rows.template.name}"

@@ -1,4 +1,4 @@
-"""Validates a draft by the rules of the folder's parser, with every fault beside its field."""
+"""Validates a draft by the parser's rules, and reports each error beside its field."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ MAX_MODE: Final = 0o7777
 
 
 def check_name(name: str) -> None:
-    """Raises ``InvalidInputError`` with the field ``name``."""
+    """Raises ``InvalidInputError`` (``name``) for an invalid template name."""
     if not is_template_name(name):
         raise InvalidInputError({"name": Message.of(LibraryCode.NAME_INVALID)})
 
@@ -70,7 +70,7 @@ def check_storable(content: DraftContent) -> None:
 
 
 def check_size(content: DraftContent) -> None:
-    """Raises ``InvalidInputError`` (``files``) above the limit of a template; equal files count each."""
+    """Raises ``InvalidInputError`` (``files``) above the limit of a template. Equal files count several times."""
     text = json.dumps(content.to_json(), ensure_ascii=False).encode()
     if len(text) + sum(file.size for file in content.files) > MAX_TEMPLATE_BYTES:
         raise InvalidInputError({"files": Message.of(LibraryCode.TOO_LARGE, mib=MAX_TEMPLATE_BYTES >> 20)})
@@ -99,7 +99,7 @@ class _Validation:
         draft = self._draft
         if not is_template_name(draft.name):
             self._wrong["name"] = Message.of(LibraryCode.NAME_INVALID)
-        # The path of container-configs has a meaning only in a repository.
+        # ``config_path`` has a meaning only in a source.
         config, wrong = check_config(replace(draft.config, config_path=""))
         for field, why in wrong.items():
             self._say(f"config.{field}", why)
@@ -120,7 +120,7 @@ class _Validation:
         self._wrong.setdefault(field, why)
 
     def _check(self, field: str, rule: Callable[[], _Value], otherwise: _Value) -> _Value:
-        """Return the result of ``rule``; if it fails, note its reason beside ``field`` and return ``otherwise``."""
+        """Return the result of ``rule``. If it fails, store its reason for ``field`` and return ``otherwise``."""
         try:
             return rule()
         except TemplateError as error:

@@ -1,7 +1,7 @@
-"""Templates as one archive, zip or tar.gz: a folder for each, and a manifest of what a folder cannot express.
+"""Templates as one archive (zip or tar.gz): a folder for each, and a manifest with the fields that a folder cannot express.
 
-Export is deterministic, and an import restores what was exported. An archive without a manifest (packed by hand, or by a git
-host with one folder around all) is read like a folder of templates.
+An export is deterministic, and importing it restores the same templates. An archive without a manifest is read like a folder
+of templates. Such an archive may be packed by hand, or by a git host with one folder around all files.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ BLOCK_BYTES: Final = 512
 PIECE_BYTES: Final = 1 << 20
 INPUT_BYTES: Final = 64 << 10
 MAX_STREAMS: Final = 1_000
-# Of a name, or of the records about one member.
+# For a long name, or for the records about one member.
 MAX_HEADER_BYTES: Final = 64 << 10
-# Headers and padding come on top of the contents.
+# A tar adds headers and padding to the contents.
 MAX_TAR_BYTES: Final = MAX_UNPACKED_BYTES + 4 * BLOCK_BYTES * MAX_MEMBERS
 
 _GZIP_WBITS: Final = zlib.MAX_WBITS | 16
@@ -69,7 +69,7 @@ _EMPTY: Final = b"\0" * BLOCK_BYTES
 
 
 def gunzip(data: bytes, file: str, out: IO[bytes]) -> None:
-    """Unpack the tar in ``data`` into ``out``. Raises ``TemplateError`` with ``file``: broken, cut off, or above limits."""
+    """Unpack the tar in ``data`` into ``out``. Raises ``TemplateError`` (``file``) if it is broken or exceeds the limits."""
     source = BytesIO(data)
     unpacked, streams, waiting = 0, 0, source.read(INPUT_BYTES)
     while waiting:
@@ -81,7 +81,7 @@ def gunzip(data: bytes, file: str, out: IO[bytes]) -> None:
             unpacked += len(piece)
             _check(file, len(data), unpacked)
             out.write(piece)
-        # Some packers write several streams, or padding after the last.
+        # Some packers write several streams, or padding after the last one.
         waiting = stream.unused_data.lstrip(b"\0") or source.read(INPUT_BYTES).lstrip(b"\0")
 
 
@@ -105,7 +105,7 @@ def _check(file: str, packed: int, unpacked: int) -> None:
 
 
 def tar_members(tar: IO[bytes], file: str) -> Iterator[Member]:
-    """Raises ``TemplateError`` with ``file``, or a member's name, for an invalid tar."""
+    """The members of a tar. Raises ``TemplateError`` with ``file`` or a member's name for an invalid tar."""
     return _Reader(tar, file).members()
 
 
@@ -161,7 +161,7 @@ class _Reader:
         if kind is Kind.FILE and name.endswith("/"):
             kind = Kind.FOLDER
         start = self._place
-        # Links, folders and devices have no data, whatever size their header gives.
+        # Links, folders and devices have no data, even if their header has a size.
         has_data = kind is Kind.FILE or (kind is Kind.OTHER and header.type not in _WITHOUT_DATA)
         self._skip(name, size if has_data else 0)
         read = partial(self._content, start, size)
@@ -230,19 +230,19 @@ _SUFFIX = re.compile(r"(?: ?\([0-9]{1,3}\))?\.(zip|tgz|tar(?: ?\([0-9]{1,3}\))?\
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """``found`` by folder; ``refused`` name the member at fault, below the archive's root."""
+    """``found`` by folder; each of ``refused`` names the faulty member, below the archive's root."""
 
     found: tuple[TemplateContent, ...]
     refused: tuple[Refusal, ...] = ()
 
 
-# Out
+# Export
 
 
 def export(contents: Sequence[TemplateContent], kind: ArchiveKind) -> bytes:
-    """Pack these templates, by name. Deterministic, whatever their order.
+    """Pack these templates, sorted by name. Deterministic for any order of ``contents``.
 
-    Raises ``TemplateError`` for a template that no folder can hold, for two of one name, and for what ``read`` would refuse.
+    Raises ``TemplateError`` for a template that no folder can hold, for two of one name, and if ``read`` would refuse the result.
     """
     ordered = sorted(contents, key=lambda content: content.name)
     members = {MANIFEST_NAME: WrittenFile(manifest.encode(ordered))}
@@ -290,13 +290,13 @@ def _tar_gz(members: Mapping[str, WrittenFile]) -> bytes:
     return packer.compress(out.getbuffer()) + packer.flush()
 
 
-# In
+# Import
 
 
 def read(data: bytes, filename: str = "archive") -> ImportResult:
-    """Read the templates of a zip or tar.gz. ``filename`` names a template in its root, and stands in messages.
+    """Read the templates of a zip or tar.gz. ``filename`` is for messages, and names a template in the archive's root.
 
-    Raises ``TemplateError`` (its file a member or ``filename``) for an archive that is refused as a whole, and
+    Raises ``TemplateError`` (its file is a member or ``filename``) for an archive that is refused as a whole, and
     ``ServiceUnavailableError`` if there is no space to unpack it.
     """
     name = PurePosixPath(shown(filename).replace("\\", "/")).name or "archive"
@@ -310,7 +310,7 @@ def read(data: bytes, filename: str = "archive") -> ImportResult:
 
 
 def _begin(temporary: Path, name: str) -> Path:
-    """An empty folder named like the archive, if possible: a template in the archive's root gets this name."""
+    """An empty folder, named like the archive if possible. A template in the archive's root gets this name."""
     root = temporary / (name.lstrip(".") or "archive")
     try:
         root.mkdir()
@@ -348,7 +348,7 @@ def _read(unpacking: Unpacking, name: str) -> ImportResult:
 
 
 def _root(folder: Path) -> Path:
-    """The folder that holds the templates: the only folder at the top, unless that is a template itself."""
+    """The folder with the templates: the only folder at the top, if it is no template itself, or else the top."""
     entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
     if len(entries) == 1 and entries[0].is_dir() and not (entries[0] / CONF_NAME).exists():
         return entries[0]
@@ -356,7 +356,7 @@ def _root(folder: Path) -> Path:
 
 
 def _check_manifest(root: Path, around: str) -> None:
-    """Raises ``TemplateError`` for an invalid manifest beside the templates: the archive is refused as a whole."""
+    """Refuse the whole archive for an invalid manifest beside the templates. Raises ``TemplateError``."""
     try:
         manifest.read_manifest(Tree(root.resolve()), ".")
     except TemplateError as error:
@@ -364,7 +364,7 @@ def _check_manifest(root: Path, around: str) -> None:
 
 
 def _incomplete(discovery: Discovery, left_out: Sequence[LeftOut], around: str) -> dict[str, LeftOut]:
-    """The templates with members that were left out, by name, with the first such member."""
+    """The first left-out member of each incomplete template, by the template's name."""
     found: dict[str, LeftOut] = {}
     for location, mark in discovery.fingerprints.items():
         places = [place for place in (location, *mark.paths) if place != "."]
@@ -378,7 +378,7 @@ def _incomplete(discovery: Discovery, left_out: Sequence[LeftOut], around: str) 
 def _left_out(
     left_out: Sequence[LeftOut], incomplete: Mapping[str, LeftOut], discovery: Discovery
 ) -> Iterator[Refusal]:
-    """One refusal for each incomplete template, then those of the other members."""
+    """One refusal for each incomplete template, then one for each other left-out member."""
     already = {refusal.name for refusal in discovery.refused}
     named = {name: member for name, member in incomplete.items() if name not in already}
     for name, member in named.items():

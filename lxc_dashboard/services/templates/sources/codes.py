@@ -1,4 +1,4 @@
-"""Why a source, a folder of templates or an archive is refused, as a whole or in part."""
+"""Codes for refusing a source, a folder of templates or an archive, as a whole or in part."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from lxc_dashboard.messages import MessageCode
 
 
 class SourceCode(MessageCode):
-    """Of fields of a source, of requests about one, and of passes."""
+    """Errors in fields of a source, in requests about a source, and in passes."""
 
     NAME = "source.name"
     NAME_RESERVED = "source.name_reserved"
@@ -37,7 +37,7 @@ class SourceCode(MessageCode):
 
 
 class FolderCode(MessageCode):
-    """Of a folder of templates, said of a file or a folder in it."""
+    """Errors in a folder of templates. Each text follows the name of a file or folder."""
 
     NOT_THERE = "folder.not_there"
     NO_FOLDER = "folder.no_folder"
@@ -55,7 +55,7 @@ class FolderCode(MessageCode):
 
 
 class ArchiveCode(MessageCode):
-    """Of an archive, said of the archive itself or of a member."""
+    """Errors in an archive. Each text follows the name of the archive or of a member."""
 
     EXPORT_COUNT = "archive.export_count"
     EXPORT_TOO_MUCH = "archive.export_too_much"

@@ -12,7 +12,7 @@ from typing import Any
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.format.tree import is_inside
 
-# Increased when the same files are read differently, so that all are read again.
+# Increase it when the parser reads the same files differently: then all are read again.
 FORMAT = 4
 MAX_DEPTH = 10
 MAX_ENTRIES = 20_000
@@ -22,7 +22,7 @@ _Mark = tuple[str, int, int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """The state of a template's files. ``paths`` are relative to the root; the first one names the others.
+    """The state of a template's files. ``paths`` are relative to the root. The first file determines the other paths.
 
     ``digests``: one for the first path and one for the rest. ``refusal``: (file, line, why) of a template that was refused.
     ``manifest``: digest of the template's entry in a manifest; empty without one.
@@ -79,9 +79,9 @@ class Fingerprint:
 
 
 def _digest(root: str, paths: tuple[str, ...], home: str) -> str:
-    """Hex digest over names, inodes, sizes, modes and times of everything at ``paths`` below ``root`` (real).
+    """Hex digest over names, inodes, sizes, modes and times of all files and folders at ``paths`` below ``root`` (real).
 
-    ``home``: the template's folder, which is no link. Empty, and equal to no fingerprint, above ``MAX_ENTRIES``.
+    ``home``: the template's folder, which is no link. Above ``MAX_ENTRIES`` the digest is empty, which always means changed.
     """
     found: list[_Mark] = []
     for path in paths:
@@ -96,7 +96,7 @@ def _digest(root: str, paths: tuple[str, ...], home: str) -> str:
 
 
 def _is_ours(folder: str, root: str, way_is_plain: bool) -> bool:
-    """Whether the folder lies inside ``root``. Resolving a whole path costs as much as listing the folder."""
+    """Whether the folder is inside ``root``. ``way_is_plain``: no folder above is a link, so the slow resolving is skipped."""
     if way_is_plain and not os.path.islink(folder):  # noqa: PTH114 - as below
         return True
     return is_inside(os.path.realpath(folder), root)
@@ -121,7 +121,7 @@ def _walk(folder: str, root: str, found: list[_Mark], depth: int) -> None:
 
 
 def _mark(entry: str | os.DirEntry[str]) -> _Mark:
-    """Follows links; mode 0 if nothing is there."""
+    """The state of one file or folder. Follows links; mode 0 if it does not exist."""
     path = entry if isinstance(entry, str) else entry.path
     try:
         status = os.stat(path) if isinstance(entry, str) else entry.stat()  # noqa: PTH116 - a Path costs more than the call

@@ -30,17 +30,17 @@ MAX_ABSENT_SHOWN = 20
 
 Fingerprints = Mapping[str, Fingerprint]
 
-# Other spellings of the name, as editors of other systems write it.
+# Misspellings of the name, for example by editors on other systems.
 _CONF_MISNAMED = re.compile(r"template[._-]?conf(?:\.txt|\.sh|ig)?", re.IGNORECASE)
 _NOT_SEARCHED = {"node_modules", "__pycache__"}
 
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """The result of a search. ``found`` were read now; ``unchanged``: names of templates that did not change.
+    """The result of a search. ``found``: templates read now; ``unchanged``: names of templates that did not change.
 
-    ``fingerprints``, by folder relative to the root, are for the next pass. Not ``complete``: some folder could not be searched,
-    so that a template which is not listed may still exist.
+    ``fingerprints``, by folder relative to the root, are for the next pass. If not ``complete``, some folder could not be
+    searched, so there may be more templates.
     """
 
     found: tuple[TemplateContent, ...]
@@ -66,7 +66,7 @@ def _below(folder: str, name: str) -> str:
 class _Manifest:
     """The entries of the manifest at ``path`` for templates in its folder and below, by name.
 
-    ``fault``: why it is invalid, which makes all templates there invalid. ``visited``: names of the templates found there.
+    ``fault``: why the manifest is invalid. Then all its templates are invalid. ``visited``: names of the templates found.
     """
 
     path: str = ""
@@ -75,7 +75,7 @@ class _Manifest:
     visited: set[str] = field(default_factory=set)
 
     def digest(self, name: str) -> str:
-        """Changes when the template ``name`` must be read again."""
+        """Digest of the template's entry. When it changes, the template ``name`` must be read again."""
         content = self.fault.reason if self.fault else self.templates.get(name)
         if content is None:
             return ""
@@ -186,7 +186,7 @@ class _Pass:
                 yield from self._search(_below(folder, entry.name), manifest, depth + 1)
 
     def _refuse_inner(self, folder: str, entries: Sequence[os.DirEntry[str]]) -> None:
-        """Report templates inside another one, which would be ignored silently."""
+        """Report templates inside another template, since the search ignores them."""
         for entry in entries:
             hidden = entry.name.startswith(".") or entry.name in {CONFIGS_NAME, *_NOT_SEARCHED}
             if hidden or not entry.is_dir(follow_symlinks=False) or not os.path.lexists(f"{entry.path}/{CONF_NAME}"):
@@ -208,7 +208,7 @@ class _Pass:
             return False
         if not entry.is_symlink():
             return entry.is_dir()
-        # A link to a folder of this tree adds nothing; one that leads out of it is refused.
+        # The search finds the target of a link inside this tree anyway. A link that leads out of it is refused.
         if not is_inside(os.path.realpath(entry.path), str(self._root)) and Path(entry.path).is_dir():
             shown = os.path.relpath(entry.path, self._root)
             self._refuse(Refusal(plain_text(shown), 0, Message.of(FolderCode.LINK_OUT), plain_text(entry.name)))
@@ -230,7 +230,7 @@ class _Pass:
     def _load(self, location: str, name: str, manifest: _Manifest) -> None:
         tree = Tree(self._root)
         path = _below(location, CONF_NAME)
-        # Taken before reading, so that the next pass sees a change made meanwhile.
+        # Taken before reading: a change during the reading must differ for the next pass.
         fingerprint = Fingerprint.of(name, str(self._root), path, manifest.digest(name))
         try:
             if manifest.fault:

@@ -44,9 +44,9 @@ class Exported:
 
 
 async def export_templates(rt: Runtime, session: Session, ids: Sequence[UUID], kind: ArchiveKind) -> Exported:
-    """The current revisions of these templates as one archive.
+    """Pack the current revisions of these templates into one archive.
 
-    Raises ``InvalidInputError`` (``id``) for none, too many, two of one name, or more than an archive holds; ``NotFoundError``,
+    Raises ``InvalidInputError`` (``id``) for no, too many or too large templates and for two of one name, ``NotFoundError``,
     ``SessionExpiredError``.
     """
     rights.require_session(session)
@@ -58,7 +58,7 @@ async def export_templates(rt: Runtime, session: Session, ids: Sequence[UUID], k
         if await tx.templates.bytes_of(revision_ids) > MAX_UNPACKED_BYTES:
             raise _unfit(Message.of(ArchiveCode.EXPORT_TOO_MUCH, mib=MAX_UNPACKED_BYTES >> 20))
     contents: list[TemplateContent] = []
-    for revision_id in revision_ids:  # One transaction each: a revision never changes
+    for revision_id in revision_ids:  # a revision never changes, so one transaction each is enough
         async with rt.db.transaction() as tx:
             contents.append((await load_revision(tx, revision_id)).content)
     try:
@@ -100,7 +100,7 @@ async def import_as(rt: Runtime, requester: Requester, data: bytes, filename: st
         await tx.templates.add(changes.templates)
         await tx.templates.add_revisions(changes.revisions)
         report = changes.report()
-        # The faults of an archive do not describe the source.
+        # Stored without ``refused``: errors of one archive do not describe the source.
         source.report, source.synced_at = report.to_json(), changes.at
         report = replace(report, refused=result.refused)
         await _audit(tx, requester, _name(filename), report)
@@ -129,7 +129,7 @@ async def _audit(tx: Transaction, requester: Requester, filename: str, report: D
 
 @dataclass(slots=True)
 class _Changes:
-    """The changes of an import to the ``stored`` templates, by name. Templates that it does not contain stay."""
+    """The changes of an import to the ``stored`` templates, by name. Templates that are not in the archive stay."""
 
     source: TemplateSource
     stored: Mapping[str, tuple[Template, TemplateRevision]]

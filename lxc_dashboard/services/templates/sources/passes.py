@@ -1,9 +1,9 @@
-"""Passes over sources, requested by a user, by a schedule or by a webhook; at most one over a source at a time.
+"""Passes over sources, requested by a user, a schedule or a webhook. A source has at most one pass at a time.
 
-A request is a mark with a unique name in Redis (``sync_requests``). The holder of the source's lease takes the mark, makes the
-pass, and removes the mark if it is still the same. So a request that arrives during a pass leads to another pass, which lists
-only refs if nothing changed. The mark is removed once the result is in the source's row. It stays if the pass was cancelled or
-overtaken, or if the process or a service died: the schedule finds it within a minute.
+A request is a mark with a unique name in Redis (``sync_requests``). The holder of the source's lease reads the mark, makes
+the pass, and removes the mark if it is still the same. So a request that arrives during a pass leads to another pass. That
+pass only lists refs if nothing changed. The mark is removed when the result is in the source's row. It stays if the pass was
+cancelled or overtaken, or if the process or a service died. The schedule then finds it within a minute.
 """
 
 from __future__ import annotations
@@ -52,17 +52,17 @@ from lxc_dashboard.services.templates.summaries import DiscoveryReport
 
 
 class OvertakenPassError(ConflictError):
-    """Another pass, or a change of the source, came in between: a further pass is needed."""
+    """Another pass stored a result first, or the source was changed. A further pass is needed."""
 
     default = ErrorCode.SOURCE_BUSY
 
 
-# After these the request stays: the obstacle passes by itself.
+# The request stays after these temporary errors.
 RETRIED_LATER: Final = (OvertakenPassError, ServiceUnavailableError)
 
 
 def failure_of(error: Exception) -> SourceError:
-    """What the source's row says of an unexpected error: nothing that only the log may contain."""
+    """An error for the source's row. The text of an unexpected error is general, since its details belong to the log only."""
     if isinstance(error, CryptoError):
         return SourceError(Message.of(SourceCode.SECRETS_UNREADABLE, reason=error.reason))
     if isinstance(error, DashboardError):
@@ -84,7 +84,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """Who requested a pass; ``userid`` is one of ``NOBODY`` for the schedule and the start. The audit names it."""
+    """The requester of a pass, for the audit. ``userid`` is one of ``NOBODY`` for the schedule and for the start."""
 
     userid: str = SCHEDULE
     endpoint_name: str = ""
@@ -95,7 +95,7 @@ class Requester:
         return cls(session.userid, session.endpoint_name, session.address)
 
     async def tell(self, tx: Transaction, report: DiscoveryReport) -> None:
-        """Write an entry of the audit if anything changed or a user requested the pass."""
+        """Write an audit entry if anything changed or a user requested the pass."""
         detail = {name: list(getattr(report, name)) for name in ("added", "changed", "removed")}
         if any(detail.values()) or self.userid not in NOBODY:
             await tx.audit.append(
@@ -113,7 +113,7 @@ async def sync_source(rt: Runtime, session: Session, source_id: UUID) -> Discove
     """Read a git source or a folder now. If a pass is running, wait for it and read again.
 
     Raises ``SourceError`` (``SourceGoneError``: its templates were marked missing), ``PrivilegeError``, ``NotFoundError``,
-    ``ConflictError`` for a source that is not read from anywhere.
+    ``ConflictError`` for a source that has nothing to read from.
     """
     async with rt.db.transaction() as tx:
         source = await tx.sources.get(source_id)
@@ -150,12 +150,12 @@ async def enqueue(rt: Runtime, source_id: UUID) -> None:
 
 
 async def run_requested(rt: Runtime, source_id: str) -> None:
-    """Make the requested passes in a worker, unless another process does. Errors are stored in the source."""
+    """Make the requested passes in a worker, unless another process makes them. Stores errors in the source."""
     await _run_logged(rt, UUID(source_id))
 
 
 async def sync_due(rt: Runtime) -> None:
-    """Run the passes that are due, and those whose process died. Called every minute; errors are stored in the sources."""
+    """Run the passes that are due, and those whose process died. Called every minute. Stores errors in the sources."""
     me = uuid4().hex
     if not await rt.bus.acquire_lease(SCHEDULE_LEASE_KEY, me, SCHEDULE_LEASE_S):
         return
@@ -217,7 +217,7 @@ async def _result(rt: Runtime, source_id: UUID) -> DiscoveryReport:
 
 
 async def _run_pending(rt: Runtime, source_id: UUID, requester: Requester) -> DiscoveryReport | None:
-    """Make the requested passes; return the last report, None where there was no request or another process is at it."""
+    """Make the requested passes; return the last report. None without a request, or if another process makes the pass."""
     report = None
     while await sync_requests.pending(rt.bus, source_id):
         async with sync_requests.exclusive(rt.bus, source_id) as mine:

@@ -1,4 +1,4 @@
-"""The registry of sources: lists all, and adds, changes and removes git sources."""
+"""Lists all sources, and adds, changes and removes git sources."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,62}")
 
 @dataclass(frozen=True, slots=True)
 class SourceInput:
-    """A git source as the user entered it. ``every_s``: interval of passes, 0: on request only.
+    """A git source as the user entered it. ``every_s``: seconds between passes; 0: on request only.
 
-    ``host_key``: the SSH server's key that the user confirmed; empty: the pinned one. ``secrets``, ``webhook_secret``: None keeps
-    the stored value, empty deletes it.
+    ``host_key``: the SSH server's key that the user confirmed; empty: the pinned key. ``secrets``, ``webhook_secret``: None
+    keeps the stored value, empty deletes it.
     """
 
     name: str
@@ -104,7 +104,7 @@ class CheckedSource:
 def check_source(source_input: SourceInput, known: KnownSource | None = None) -> CheckedSource:
     """Validate all fields.
 
-    Raises ``InvalidInputError`` with the fields of ``SourceInput``, ``username``, ``password``, ``private_key``.
+    Raises ``InvalidInputError`` with fields of ``SourceInput``, or ``username``, ``password``, ``private_key``.
     """
     faults: dict[str, Message] = {}
     address = _caught(faults, lambda: parse_address(source_input.location))
@@ -239,7 +239,7 @@ class SourceView:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """``kept``: templates that containers were built from. While there are any, the source stays, without credentials."""
+    """``kept``: templates that containers were built from. The source stays while it has any, but without credentials."""
 
     deleted: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
@@ -254,7 +254,7 @@ async def list_sources(rt: Runtime, session: Session) -> list[SourceView]:
 
 @dataclass(frozen=True, slots=True)
 class OfferedKey:
-    """The key that an SSH server presents. ``server`` as from ``ssh_server``; ``key`` like ``ssh-ed25519 AAAA...``."""
+    """The host key of an SSH server. ``server`` as from ``ssh_server``; ``key`` like ``ssh-ed25519 AAAA...``."""
 
     server: str
     key: str
@@ -268,7 +268,7 @@ def ssh_server(location: str) -> str:
 
 
 async def offered_host_key(rt: Runtime, session: Session, location: str) -> OfferedKey:
-    """The key of an SSH server, for the user to confirm once.
+    """Ask an SSH server for its host key, for the user to confirm once.
 
     Raises ``InvalidInputError`` (``location``), ``PrivilegeError``, ``RateLimitedError``.
     """
@@ -292,8 +292,8 @@ async def offered_host_key(rt: Runtime, session: Session, location: str) -> Offe
 async def add_git(rt: Runtime, session: Session, source_input: SourceInput) -> UUID:
     """Test the address and credentials, and store the source. Reads no templates yet.
 
-    Raises ``InvalidInputError`` (fields of ``check_source``; ``location`` if it cannot be read), ``ConflictError`` (the name is
-    taken), ``PrivilegeError``, ``RateLimitedError``.
+    Raises ``InvalidInputError`` as ``check_source``, and with ``location`` if the repository cannot be read,
+    ``ConflictError`` for a taken name, ``PrivilegeError``, ``RateLimitedError``.
     """
     async with rights.authored(rt, session, "source.add", source_input.name[:63]):
         checked = check_source(source_input)
@@ -309,7 +309,7 @@ async def add_git(rt: Runtime, session: Session, source_input: SourceInput) -> U
 
 
 async def update(rt: Runtime, session: Session, source_id: UUID, source_input: SourceInput) -> None:
-    """Change a source. Stored credentials are never sent to another address than the one they were given for.
+    """Change a source. Stored credentials are sent only to the address that they were entered for.
 
     Raises as ``add_git``, and ``ConflictError`` for a removed source.
     """
@@ -328,7 +328,7 @@ async def update(rt: Runtime, session: Session, source_id: UUID, source_input: S
             if source_input.secrets is not None:
                 tx.sources.seal(source, checked.secrets)
             elif source.location != known.location:
-                # The secrets stored meanwhile were given for another address.
+                # Another request stored secrets for another address.
                 raise ConflictError(Message.of(SourceCode.ANOTHER_ADDRESS, name=source.name))
             source.name = checked.name
             _write(source, checked)
@@ -340,8 +340,8 @@ async def update(rt: Runtime, session: Session, source_id: UUID, source_input: S
 async def remove(rt: Runtime, session: Session, source_id: UUID, *, name: str) -> Removal:
     """Delete the source, its credentials and its templates, except templates of containers and jobs.
 
-    If templates are kept, the source stays for them under another name and is not read any longer; a second removal deletes it
-    once nothing refers to them. ``name``: the source's name, typed to confirm. Raises ``InvalidInputError`` (``name``),
+    If templates are kept, the source stays for them under another name and is no longer read. A second removal deletes it
+    when nothing refers to them. ``name``: the source's name, typed to confirm. Raises ``InvalidInputError`` (``name``),
     ``NotFoundError``, ``ConflictError`` for a source other than git, ``PrivilegeError``.
     """
     async with rights.authored(rt, session, "source.remove", str(source_id)), rt.db.transaction() as tx:
@@ -362,7 +362,7 @@ async def remove(rt: Runtime, session: Session, source_id: UUID, *, name: str) -
 async def _retire(tx: Transaction, source: TemplateSource, userid: str) -> None:
     tx.sources.seal(source, GitSecrets())
     tx.sources.seal_webhook(source, "")
-    # Also makes a running pass store nothing.
+    # SOURCE_REMOVED also makes a running pass store nothing.
     source.every_s, source.fingerprints = 0, {SOURCE_REMOVED: True}
     source.name = await tx.sources.name_once_removed(source.name)
     source.error = SourceError(Message.of(SourceCode.RETIRED, userid=userid)).user_message
@@ -397,7 +397,7 @@ async def _try(rt: Runtime, session: Session, source: TemplateSource, checked: C
 
 
 async def _limit(rt: Runtime, session: Session) -> None:
-    """Limit the connections, so that nobody can scan for servers from here."""
+    """Limit the connections, so that no user can scan for servers. Raises ``RateLimitedError``."""
     wait_s = await rt.bus.hit(f"template-source:looks:{session.endpoint_id}:{session.userid}", LOOKS, LOOKS_WINDOW_S)
     if wait_s:
         raise RateLimitedError(wait_s)

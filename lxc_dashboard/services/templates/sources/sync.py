@@ -1,4 +1,4 @@
-"""Stores what a pass over a source read. Idempotent, and safe with concurrent passes."""
+"""Stores the result of a pass over a source. Idempotent, and safe with concurrent passes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The result of reading a source. ``note`` is for new revisions; ``fingerprints`` are for the next pass."""
+    """The result of reading a source. ``note``: for new revisions; ``fingerprints``: for the next pass."""
 
     discovery: Discovery
     location: str
@@ -40,7 +40,7 @@ class Reading:
     fingerprints: Mapping[str, Any]
 
 
-# Writes more in the transaction that stores a pass, such as an entry of the audit.
+# Writes more in the transaction that stores a pass, such as an audit entry.
 Beside = Callable[[Transaction, DiscoveryReport], Awaitable[None]]
 
 
@@ -68,7 +68,7 @@ async def sync_folders(
 
 
 def gone_error(error: TemplateError) -> SourceGoneError:
-    """Of a source whose folder does not exist."""
+    """The error of a source whose folder does not exist."""
     return SourceGoneError(Message.of(SourceCode.FOLDER_UNREAD, folder=error.file, why=error.why))
 
 
@@ -76,7 +76,7 @@ async def sync_folder(db: DatabaseService, name: str, root: Path, beside: Beside
     """Read the changes below ``root`` since the last pass of the source ``name``, and store them.
 
     A changed template gets a new revision; a removed one is marked missing. Raises ``TemplateError`` if there is no such folder,
-    ``ConflictError`` if other passes always came in between.
+    ``ConflictError`` if other passes stored their results first at each attempt.
     """
     for _ in range(ATTEMPTS):
         source, existing = await _known(db, name, root)
@@ -103,9 +103,9 @@ async def _known(db: DatabaseService, name: str, root: Path) -> tuple[TemplateSo
 async def store_reading(
     db: DatabaseService, before: TemplateSource, reading: Reading, beside: Beside = nothing_beside
 ) -> DiscoveryReport | None:
-    """Store ``reading``; None if another pass stored something since ``before`` was loaded, or the source was changed.
+    """Store ``reading``; None if another pass stored its result since ``before`` was loaded, or the source was changed.
 
-    Raises ``NotFoundError`` if the source was deleted or removed meanwhile.
+    Raises ``NotFoundError`` if the source was deleted or removed.
     """
     checked = await checks.checked_each(reading.discovery.found)
     reading = _looked_at_again(replace(reading, discovery=replace(reading.discovery, found=checked)))
@@ -130,14 +130,14 @@ def _looked_at_again(reading: Reading) -> Reading:
         for place, mark in reading.fingerprints.items()
         if not isinstance(mark, dict) or mark.get("name") not in names
     }
-    # A git source has one mark for all templates: this changes it.
+    # A git source has one mark for all templates. An additional entry makes it differ.
     return replace(
         reading, fingerprints=marks if len(marks) < len(reading.fingerprints) else {**marks, checks.UNCHECKED: True}
     )
 
 
 def _place(source: TemplateSource) -> tuple[str, ...]:
-    """Where a git source is read from, which a user may change during a pass. A folder's place is a setting."""
+    """The place of a git source, which a user may change during a pass. The place of a folder is a setting."""
     is_git = source.kind == SourceKind.GIT.value
     return (source.location, source.ref, source.subfolder) if is_git else ()
 
@@ -169,14 +169,14 @@ async def _store(tx: Transaction, source: TemplateSource, reading: Reading) -> D
 async def store_vanished(
     db: DatabaseService, source_id: UUID, why: SourceGoneError, beside: Beside = nothing_beside
 ) -> DiscoveryReport:
-    """The source does not exist: mark its templates as missing and store the reason. Raises ``NotFoundError``."""
+    """Store why the source does not exist, and mark its templates as missing. Raises ``NotFoundError``."""
     async with db.transaction() as tx:
         source = await tx.templates.lock_source(source_id)
         _refuse_removed(source)
         changes = _Changes(source, "", {t.name: (t, r) for t, r in await tx.templates.of_source(source_id)})
         changes.gone(Discovery((), ()))
         source.tried_at, source.error = now(), why.user_message
-        source.fingerprints = {}  # so that all is read again once the source is back
+        source.fingerprints = {}  # read all templates again when the source is back
         report = changes.report(())
         if report.removed:
             source.report = report.to_json()
@@ -186,7 +186,7 @@ async def store_vanished(
 
 
 async def store_failure(db: DatabaseService, source_id: UUID, why: SourceError) -> None:
-    """The source could not be read: store the reason and keep its templates. Raises ``NotFoundError``."""
+    """Store why the source could not be read. Its templates stay as they are. Raises ``NotFoundError``."""
     async with db.transaction() as tx:
         source = await tx.templates.lock_source(source_id)
         _refuse_removed(source)
@@ -195,7 +195,7 @@ async def store_failure(db: DatabaseService, source_id: UUID, why: SourceError) 
 
 
 async def store_unchanged(db: DatabaseService, source_id: UUID) -> DiscoveryReport:
-    """Nothing changed: store the time of the pass and return the last report. Raises ``NotFoundError``."""
+    """Store the time of a pass without changes, and return the last report. Raises ``NotFoundError``."""
     async with db.transaction() as tx:
         source = await tx.templates.lock_source(source_id)
         _refuse_removed(source)
@@ -231,7 +231,7 @@ class _Changes:
             self._revise(template, content)
         else:
             self._back(template)
-            # Findings refer to lines of the text, which may change without changing the content.
+            # Findings refer to lines, which may move although the content is the same.
             if current.warnings != (warnings := warnings_json(content.warnings)):
                 current.warnings = warnings
 
@@ -253,7 +253,7 @@ class _Changes:
         return DiscoveryReport(self.source.name, refused=refused, **sorted_names)
 
     def _back(self, template: Template) -> bool:
-        """Whether the template was missing before."""
+        """Mark a missing template as present. Return whether it was missing."""
         if template.missing_since is None:
             return False
         template.missing_since = None

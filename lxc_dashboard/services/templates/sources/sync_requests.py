@@ -1,4 +1,4 @@
-"""Requests for passes over sources, and the lease of the process that makes one: marks in Redis."""
+"""Marks in Redis: requests for passes over sources, and the lease of the process that makes a pass."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 async def add(bus: Bus, source_id: UUID) -> None:
-    """Request a pass that begins after this call. The request gets a unique name."""
+    """Request a pass that begins after this call. Each request gets a unique name."""
     await bus.set(_key(source_id), uuid4().hex.encode(), ttl_s=REQUEST_S)
 
 
@@ -62,7 +62,7 @@ async def _renew(bus: Bus, source_id: UUID, me: str, lease_s: float) -> None:
         await asyncio.sleep(lease_s / RENEWALS)
         try:
             if not await bus.renew_lease(lease(source_id), me, lease_s):
-                # Two concurrent passes are stored once: see ``sync.store_reading``.
+                # Only one of two concurrent passes is stored: see ``sync.store_reading``.
                 log.warning("lease of a template source lost", source_id=str(source_id))
                 return
         except ServiceUnavailableError as error:

@@ -1,8 +1,8 @@
 """Unpacks an untrusted archive inside one folder: plain files and folders, within limits.
 
-A sign of a malicious or broken archive (a path that leads out, a duplicate name, an encrypted or broken member, exceeded
-limits) refuses all of it, with the member's name. A member that is only unsupported (a link, a device, a name that no folder
-can hold) is left out together with its template.
+A malicious or broken archive is refused as a whole, with the member's name. Signs are a path that leads out, a duplicate
+name, an encrypted or broken member, and exceeded limits. A member that is only unsupported (a link, a device, a name that no
+folder can hold) is left out together with its template.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ MAX_MEMBERS: Final = 50_000
 MAX_DEPTH: Final = 20
 MAX_PATH_BYTES: Final = 2_000
 MAX_SECONDS: Final = 120.0
-# Text compresses to a tenth, rarely to a fiftieth. Below the second limit a bomb does no harm.
+# Text compresses to a tenth, rarely to a fiftieth. Below RATIO_COUNTS_FROM_BYTES, an archive bomb does no harm.
 MAX_RATIO: Final = 200
 RATIO_COUNTS_FROM_BYTES: Final = 16 << 20
 SHOWN_CHARS: Final = 200
 
 _DRIVE = re.compile(r"[A-Za-z]:[/\\]")
-# Metadata about every member, written by macOS.
+# macOS writes metadata about every member there.
 _SKIPPED_FOLDER = "__MACOSX"
 
 
@@ -66,7 +66,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A path below the folder that was not made, and why."""
+    """A member that was not written, by its path below the folder, and why."""
 
     path: str
     why: Message
@@ -92,7 +92,7 @@ def check_unpacked(name: str, unpacked: int) -> None:
 
 @dataclass(slots=True)
 class Unpacking:
-    """Unpacks one archive into the empty ``folder``. ``left_out`` grows meanwhile."""
+    """Unpacks one archive into the empty ``folder``. ``left_out`` grows while it runs."""
 
     folder: Path
     left_out: list[LeftOut] = field(default_factory=list)
@@ -101,7 +101,7 @@ class Unpacking:
     _until: float = field(default_factory=lambda: time.monotonic() + MAX_SECONDS)
 
     def run(self, members: Iterator[Member]) -> None:
-        """Raises ``TemplateError`` with the member's name."""
+        """Write all members. Raises ``TemplateError`` with the member's name."""
         for count, member in enumerate(members, start=1):
             if count > MAX_MEMBERS:
                 raise TemplateError(
@@ -123,7 +123,7 @@ class Unpacking:
         self._make(member, path)
 
     def _taken(self, member: Member, parts: list[str]) -> Message | None:
-        """Why the member conflicts with another; raises ``TemplateError`` where that is no accident."""
+        """Why the member conflicts with another. Raises ``TemplateError`` for a sign of a malicious archive."""
         for depth in range(1, len(parts) + 1):
             above, last = "/".join(parts[:depth]), depth == len(parts)
             kind = member.kind if last else Kind.FOLDER
@@ -159,7 +159,7 @@ _TOO_LARGE: Final = Message.of(ArchiveCode.TOO_LARGE, most=f"{MAX_FILE_BYTES:,}"
 
 
 def _parts(name: str) -> list[str]:
-    """The parts of a member's path. Raises ``TemplateError`` for a path that leads out of the archive or hides something."""
+    """The parts of a member's path. Raises ``TemplateError`` for a path that leads out of the archive, or has a NUL."""
     if "\0" in name:
         raise TemplateError(shown(name), 0, Message.of(ArchiveCode.NUL))
     if name.startswith(("/", "\\")) or _DRIVE.match(name):
@@ -193,7 +193,7 @@ ENCRYPTED: Final = 0x1 | 0x40 | 0x2000
 METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 _ENTRY: Final = b"PK\x01\x02"
-# What the library raises for a file that is no zip, or a broken one.
+# Errors of the library for a file that is no zip, or a broken zip.
 _BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
@@ -209,8 +209,8 @@ _BROKEN = (
 
 
 def zip_members(data: bytes, file: str) -> Iterator[Member]:
-    """Raises ``TemplateError`` with ``file``, or a member's name: broken, cut off, encrypted, or above limits."""
-    # Counted before: reading the list of contents costs memory for each entry.
+    """The members of a zip. Raises ``TemplateError`` (``file`` or a member's name) if it is broken, encrypted or too large."""
+    # Count first, because the library uses memory for each entry of the directory.
     if data.count(_ENTRY) > MAX_MEMBERS:
         raise TemplateError(file, 0, Message.of(ArchiveCode.MANY_MEMBERS, most=f"{MAX_MEMBERS:,}"))
     try:
@@ -226,7 +226,7 @@ def zip_members(data: bytes, file: str) -> Iterator[Member]:
 
 
 def _name(info: zipfile.ZipInfo) -> str:
-    r"""The intended name: macOS does not flag UTF-8 names, and some packers on Windows separate folders with ``\``."""
+    r"""The intended name. macOS does not flag UTF-8 names, and some packers on Windows separate folders with ``\``."""
     name = info.orig_filename
     if not info.flag_bits & NAMED_IN_UTF8 and not name.isascii():
         with suppress(UnicodeError):
@@ -237,7 +237,7 @@ def _name(info: zipfile.ZipInfo) -> str:
 def _check(listed: list[zipfile.ZipInfo], packed: int) -> None:
     total = 0
     for info in listed:
-        # A larger one is left out and never unpacked.
+        # A larger member is left out and never unpacked.
         total += info.file_size if info.file_size <= MAX_FILE_BYTES else 0
         if info.flag_bits & ENCRYPTED:
             raise TemplateError(shown(info.orig_filename), 0, Message.of(ArchiveCode.ENCRYPTED))

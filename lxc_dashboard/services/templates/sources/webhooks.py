@@ -33,17 +33,17 @@ log = structlog.get_logger(__name__)
 
 
 async def limit(rt: Runtime, address: str) -> None:
-    """Count the request before anything of it is read. Raises ``RateLimitedError``."""
+    """Count the request before its body is read. Raises ``RateLimitedError``."""
     wait_s = await rt.bus.hit(f"webhook:address:{limits.network(address)}", PER_ADDRESS, WINDOW_S)
     if wait_s:
         raise RateLimitedError(wait_s)
 
 
 async def accept(rt: Runtime, source_id: UUID, headers: Mapping[str, str], body: bytes, address: str) -> bool:
-    """Whether the sender proved the secret; then a worker reads the source soon. ``headers`` with lower-case names.
+    """Request a pass if the sender proves the secret; return whether it does. ``headers`` with lower-case names.
 
-    Above the rate limit the request stays for the schedule, so that the last push of a burst is read within a minute. False also
-    for a source that does not exist or takes no webhooks.
+    Above the rate limit the schedule makes the pass, so that the last push of a burst is read within a minute. False also
+    for a source that does not exist or accepts no webhooks.
     """
     try:
         async with rt.db.transaction() as tx:
@@ -67,7 +67,7 @@ async def accept(rt: Runtime, source_id: UUID, headers: Mapping[str, str], body:
 
 
 def is_signed(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
-    """Whether a known header proves ``secret``: an HMAC-SHA256 of ``body`` in hex, or GitLab's token, the secret itself."""
+    """Whether a known header proves ``secret``: by an HMAC-SHA256 of ``body`` in hex, or by GitLab's token, the secret itself."""
     expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     proofs = [(headers.get(name, ""), f"{prefix}{expected}") for name, prefix in SIGNATURES.items()]
     proofs.append((headers.get(GITLAB_TOKEN, ""), secret))

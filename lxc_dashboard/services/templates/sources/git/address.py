@@ -1,4 +1,4 @@
-"""Addresses of repositories: parses and validates them."""
+"""Parses and validates addresses of repositories."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _SCP = re.compile(
 )
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,63}")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._\-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]+")
-# What git itself refuses in the name of a ref, and a leading minus.
+# Parts of a ref's name that git itself refuses, and a leading minus.
 _REF_FAULTS = re.compile(r"^[-/.]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|//|@\{|/\.|\.lock(?:/|$)|[/.]$|^@$")
 _NAME_FAULTS = re.compile(r"[^A-Za-z0-9._\-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class GitAddress:
-    """``path`` as sent to the server: with ``ssh`` relative to the user's home unless it begins with a slash."""
+    """``path`` as sent to the server. With ``ssh`` it is relative to the user's home, unless it begins with a slash."""
 
     scheme: Scheme
     host: str
@@ -68,7 +68,7 @@ class GitAddress:
 
 
 def parse_address(location: str) -> GitAddress:
-    """Raises ``InvalidInputError`` (``location``)."""
+    """Parse the address of a repository. Raises ``InvalidInputError`` (``location``)."""
     location = location.strip()
     if not location or len(location) > MAX_LOCATION_CHARS or not location.isprintable() or " " in location:
         raise InvalidInputError({"location": Message.of(GitCode.ADDRESS, most=f"{MAX_LOCATION_CHARS:,}")})
@@ -83,7 +83,7 @@ def parse_address(location: str) -> GitAddress:
 
 
 def check_ref(ref: str) -> str:
-    """Return the branch or tag; empty: the default branch. Raises ``InvalidInputError`` (``ref``)."""
+    """Return the branch or tag; empty means the default branch. Raises ``InvalidInputError`` (``ref``)."""
     ref = ref.strip()
     if ref and (len(ref) > MAX_NAME_CHARS or not ref.isprintable() or _REF_FAULTS.search(ref)):
         raise InvalidInputError({"ref": Message.of(GitCode.REF)})
@@ -91,7 +91,7 @@ def check_ref(ref: str) -> str:
 
 
 def check_subfolder(subfolder: str) -> str:
-    """Return the folder inside the repository; empty: all of it. Raises ``InvalidInputError`` (``subfolder``)."""
+    """Return the folder inside the repository; empty means all of it. Raises ``InvalidInputError`` (``subfolder``)."""
     parts = [part for part in subfolder.strip().split("/") if part not in {"", "."}]
     found = "/".join(parts)
     if ".." in parts or len(found) > MAX_NAME_CHARS or not found.isprintable() or "\\" in found:

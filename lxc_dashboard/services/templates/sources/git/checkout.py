@@ -1,7 +1,7 @@
 """Writes a tree of an untrusted repository into a folder.
 
-Names that lead elsewhere are omitted and reported. Links are made last, so that nothing is written through one. The reader of
-the folder decides where links may lead (``format/tree.py``).
+Names that lead out of the folder are omitted and reported. Links are made last, so that nothing is written through a link.
+``format/tree.py`` decides later where links may lead.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def subtree(store: BaseObjectStore, root: ObjectID, subfolder: str) -> ObjectID:
 
 
 def write_tree(store: BaseObjectStore, root: ObjectID, into: Path, shown: str = "") -> list[Omission]:
-    """Write the tree ``root`` into the empty folder ``into``; return what was omitted, by ``shown`` and path.
+    """Write the tree ``root`` into the empty folder ``into``; return the omissions, whose paths begin with ``shown``.
 
     Raises ``SourceError`` above the limits.
     """
@@ -56,7 +56,7 @@ def write_tree(store: BaseObjectStore, root: ObjectID, into: Path, shown: str = 
 
 
 def write_above(store: BaseObjectStore, root: ObjectID, into: Path, subfolder: str, name: str) -> list[Omission]:
-    """Write the file ``name`` of each folder above ``subfolder``, which exists below ``into``; return what was omitted."""
+    """Write the file ``name`` of each folder above ``subfolder``, which exists below ``into``; return the omissions."""
     checkout = _Checkout(store, into, "")
     parts = PurePosixPath(subfolder).parts
     for depth in range(len(parts)):

@@ -1,4 +1,4 @@
-"""Why an address is invalid, a repository is not read, or a path of it is omitted."""
+"""Codes for an invalid address, a repository that cannot be read, and a path in it that is omitted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from lxc_dashboard.messages import MessageCode
 
 
 class GitCode(MessageCode):
-    """By subject: the address, the way to the server, its answer, the repository, and the paths in it."""
+    """By subject: the address, the connection, the server's answer, the repository, and the paths in it."""
 
     ADDRESS = "git.address"
     ADDRESS_INVALID = "git.address_invalid"

@@ -1,4 +1,4 @@
-"""Resolves hosts and connects to allowed addresses only. The package's docstring says why."""
+"""Resolves hosts and connects to allowed addresses only. The package's docstring has the reasons."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def is_refused(address: str) -> bool:
 
 
 def resolve(host: str, port: int, *, allow_local: bool) -> tuple[str, ...]:
-    """The addresses of ``host``, all of them checked. Blocks. Raises ``SourceError``."""
+    """Look up and check all addresses of ``host``. Blocks. Raises ``SourceError``."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:

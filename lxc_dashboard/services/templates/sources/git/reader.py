@@ -1,7 +1,7 @@
 """The process that reads one repository: ``python -m lxc_dashboard.services.templates.sources.git.reader``.
 
-A hostile server can at most end this process. Its time, memory and disk space are bounded, its environment is empty, and its
-only secrets are the credentials of this source.
+A hostile server can at most end this process. The process has bounded time, memory and disk space, an empty environment, and
+no secrets except the credentials of this source.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def bound_process() -> None:
-    logging.disable()  # a server must not fill the log through the library's warnings
+    logging.disable()  # a server must not fill the log with the library's warnings
     signal.alarm(DEADLINE_S)  # its default action ends the process
     for kind, limit in (
         (resource.RLIMIT_AS, MAX_MEMORY_BYTES),
@@ -90,7 +90,7 @@ def _why(error: Exception) -> Message:
 
 
 def read(request: GitRequest) -> GitAnswer:
-    """Look up the ref, and if it moved, fetch its commit and write the files below ``into``."""
+    """Look up the ref. If it moved, fetch its commit and write the files below ``into``."""
     address = parse_address(request.location)
     choice = Choice(request)
     with _reached(address, request, choice) as store:
@@ -114,14 +114,14 @@ def read(request: GitRequest) -> GitAnswer:
 
 @dataclass(slots=True)
 class Choice:
-    """Picks the commit among a server's refs; ``is_needed``: it must be fetched."""
+    """Chooses the commit from a server's refs. ``is_needed``: it must be fetched."""
 
     request: GitRequest
     commit: str = ""
     is_needed: bool = False
 
     def __call__(self, refs: Refs, depth: int | None = None) -> list[ObjectID]:
-        """The objects to fetch, called by dulwich: none if the commit is known, or only looked up."""
+        """Return the objects to fetch, for dulwich: none if the commit is known, or is only looked up."""
         del depth
         found = next((sha for name in self.names() if (sha := refs.get(Ref(name)))), None)
         if found is None:

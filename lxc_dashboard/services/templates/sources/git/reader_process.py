@@ -1,4 +1,4 @@
-"""Starts the process that reads a repository, and ends it in time."""
+"""Starts the process that reads a repository, and kills it after its timeout."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 async def read(request: GitRequest) -> GitAnswer:
-    """``UNCHANGED`` or ``READ``. Raises ``SourceGoneError``, ``SourceError``."""
+    """Read a repository; the outcome is ``UNCHANGED`` or ``READ``. Raises ``SourceGoneError``, ``SourceError``."""
     answer = await _run_reader(request)
     if answer.outcome is Outcome.GONE:
         raise SourceGoneError(answer.why)
@@ -64,7 +64,7 @@ async def _run_reader(request: GitRequest) -> GitAnswer:
 
 
 def _environment() -> dict[str, str]:
-    """An environment without secrets, proxies, and a home with git configuration."""
+    """An environment without secrets, proxies or git configuration."""
     package = Path(__file__).resolve().parents[5]
     return {
         "PATH": "/usr/bin:/bin",

@@ -8,7 +8,7 @@ from typing import Final
 
 from lxc_dashboard.messages import Message
 
-# Below ``GitRequest.into``: a folder of the repository's name with its files.
+# The folder below ``GitRequest.into`` that gets the repository's folder with its files.
 FILES: Final = "files"
 
 
@@ -23,8 +23,8 @@ class Outcome(StrEnum):
 class GitRequest:
     """``location`` is ``GitAddress.text``. Nothing is fetched if the ref is at ``known_commit``, or if ``into`` is empty.
 
-    ``from_above`` (empty: none): a file that is also read from each folder above ``subfolder``.
-    ``file_root`` (empty: none): ``file://`` is allowed below it. ``ca_file``: CAs for servers (empty: the system's).
+    ``from_above``: a file that is also read from each folder above ``subfolder``; empty: none. ``file_root``: the folder
+    below which ``file://`` is allowed; empty: none. ``ca_file``: CAs for servers; empty: the system's.
     """
 
     location: str
@@ -52,7 +52,7 @@ class Omission:
 
 @dataclass(frozen=True, slots=True)
 class GitAnswer:
-    """``commit``: the ref's current target (the id of an annotated tag); ``why``: the reason of ``FAILED`` and ``GONE``.
+    """``commit``: the ref's current target (the id of an annotated tag); ``why``: the reason for ``FAILED`` and ``GONE``.
 
     After ``READ``, the files are below ``into``; ``subject`` and ``author`` are the commit's.
     """

@@ -1,4 +1,4 @@
-"""The client for repositories over SSH. A module of its own, so that other readers need not load paramiko."""
+"""The client for repositories over SSH. It is a separate module, so that other readers do not load paramiko."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client for repositories over HTTPS, and access to local ones. Blocking; used in the reader process."""
+"""The client for repositories over HTTPS, and access to local ones. Blocks; used only in the reader process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from lxc_dashboard.services.templates.sources.git.request import GitRequest
 
 ANSWER_TIMEOUT_S: Final = 30.0
 MAX_PACK_BYTES: Final = 64 << 20
-# All answers of a server together: refs, progress, the pack.
+# The limit for all answers of a server together: refs, progress, the pack.
 MAX_ANSWER_BYTES: Final = MAX_PACK_BYTES + (16 << 20)
 # Most servers accept any user name beside a token, but not an empty one.
 ANY_USER: Final = "git"
@@ -49,7 +49,7 @@ class Budget:
 
 
 class HttpsClient(Urllib3HttpGitClient):
-    """Smart HTTP over TLS, to checked addresses of one server; follows redirects on it only."""
+    """Smart HTTP over TLS, to checked addresses of one server. Follows redirects on this server only."""
 
     def __init__(self, address: GitAddress, request: GitRequest) -> None:
         self._budget = Budget(MAX_ANSWER_BYTES)
