@@ -17,16 +17,16 @@ A page's state mixes ``PageState`` in, marks each handler with ``requires``, and
             yield notify(text.TEMPLATES_FOUND.format(found=len(found.added)))
             yield TemplatesState.load
 
-- ``runtime()`` and ``session()`` are the process's ``Runtime`` and the caller's ``Session``, in a handler and in what it
-  awaits. A background handler calls them before its first ``async with self``.
+- ``runtime()`` and ``session()`` return the process's ``Runtime`` and the caller's ``Session``, in a handler and in the code
+  that it awaits. A background handler calls them before its first ``async with self``.
 - ``_filling()`` surrounds the code that fills a page: it turns any error into the page's failed or forbidden state.
-- Elsewhere let errors rise: the app's one handler shows ``user_message`` with a reference, and logs the rest.
+- Elsewhere do not catch errors. The app's one handler shows ``user_message`` with a reference, and logs the rest.
 - ``notify``, ``notify_warning`` and ``notify_error`` show a result. A handler must not send ``rx.toast``, ``rx.call_script`` or
-  ``rx.call_function``: they evaluate code in the browser, which our Content-Security-Policy refuses. In a component, as
-  ``on_click=rx.set_clipboard(...)``, they are compiled and work. ``rx.redirect`` and ``rx.download`` work from both.
+  ``rx.call_function``: they evaluate code in the browser, which our Content-Security-Policy refuses. In a component they are
+  compiled and work, such as ``on_click=rx.set_clipboard(...)``. ``rx.redirect`` and ``rx.download`` work from both.
 - A push to many tabs uses ``caller().sockets``: ``enter(sid, room)``, ``push(room, update)``, ``quit(sid, room)``.
-- A browser cannot call methods with a leading underscore, and never gets vars with one.
-- Vars are plain values and dataclasses made for the page: never a table row, a ticket or a secret.
+- A browser cannot call methods with a leading underscore, and never receives vars with one.
+- Vars are plain values, and dataclasses defined for the page. They never hold a table row, a ticket or a secret.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
 
 def uuid_of(value: str, otherwise: str) -> UUID:
-    """Raises ``NotFoundError`` with the message ``otherwise`` where ``value`` is no id."""
+    """Parse an id. Raises ``NotFoundError`` with the message ``otherwise`` if ``value`` is none."""
     try:
         return UUID(value)
     except ValueError:
@@ -65,7 +65,7 @@ def uuid_of(value: str, otherwise: str) -> UUID:
 
 
 def id_in(path: str, query: Mapping[str, Any], name: str) -> str:
-    """The last part of a page's address. Reflex puts it into the query's parameters, or leaves it in the path."""
+    """The id at the end of a page's address. Reflex moves it to the query parameter ``name``, or leaves it in the path."""
     return str(query.get(name, "")) or path.rstrip("/").rpartition("/")[2]
 
 
@@ -113,7 +113,7 @@ def runtime() -> Runtime:
 
 
 def session() -> Session:
-    """The caller's session. Raises ``SessionExpiredError`` where nobody is signed in, as in a ``public`` handler."""
+    """The caller's session. Raises ``SessionExpiredError`` without one, as in a ``public`` handler before the sign-in."""
     found = caller().session
     if found is None:
         raise SessionExpiredError
@@ -121,7 +121,7 @@ def session() -> Session:
 
 
 def problem_of(error: Exception) -> Problem:
-    """What the page shows of an error. Logs the error under the same reference."""
+    """The problem that a page shows for an error. Logs the error under the same reference."""
     cause, shown = recorded("page failed", error)
     if isinstance(error, PrivilegeError):
         return Problem(cause, text.REMEDY_PRIVILEGE, error.privilege, error.path, shown)
@@ -133,7 +133,7 @@ def problem_of(error: Exception) -> Problem:
 
 
 class PageState(rx.State, mixin=True):
-    """Loading, ready, empty, failed or forbidden, for ``components.blocks.page_states``. The handler ``load`` fills the page.
+    """The phase of a page, for ``components.blocks.page_states``. The handler ``load`` fills the page.
 
     ``address``: the path that the page was filled for.
     """
@@ -144,16 +144,16 @@ class PageState(rx.State, mixin=True):
 
     @requires(unattended=True)
     async def fill_again(self) -> Any:
-        """Fill the page again: the services answer again. Pages call it by themselves."""
+        """Fill the page again. A page calls it when the services answer again."""
         return type(self).event_handlers["load"]
 
     def _show(self, *, empty: bool = False) -> None:
-        """End the loading: the content is here, or there is none."""
+        """End the loading; ``empty``: the page has no content."""
         self.phase = EMPTY if empty else READY
         self.problem = Problem()
 
     async def _lose(self, error: Exception, **kept: Any) -> None:
-        """Clear the page, since the user may not see its content now, and show the error. ``kept``: vars that stay, by name."""
+        """Clear the page, since the user may no longer see it, and show the error. ``kept``: vars that stay, by name."""
         self.reset()
         for name, value in kept.items():
             setattr(self, name, value)
@@ -162,7 +162,7 @@ class PageState(rx.State, mixin=True):
 
     @asynccontextmanager
     async def _filling(self) -> AsyncIterator[None]:
-        """Turn an error while the page is filled into its phase and problem. ``SessionExpiredError`` rises."""
+        """Show an error of the block as the page's phase and problem. Raises ``SessionExpiredError`` only."""
         self.address = str(self.router.url.path)
         try:
             yield

@@ -1,12 +1,12 @@
-"""Decides who may call an event handler: nobody, unless the handler is marked.
+"""Decides who may call an event handler. Without a mark on the handler, nobody may.
 
-With Reflex a browser can call any public method of any state by name. ``Guard`` runs before each event. It lets one
-through if ``requires`` or ``public`` marks the handler and the caller meets the mark. It knows the framework's own few
-events by their exact names, and refuses everything else before anything changes.
+With Reflex a browser can call any public method of any state by name. ``Guard`` runs before each event. It lets an event
+through if ``requires`` or ``public`` marks the handler and the caller meets the mark. It also lets through a few events of
+Reflex by their exact names. It refuses all other events before anything changes.
 
-The session is read for every event from the cookie of the websocket's handshake, and bound to the tab's state. Another
-session in the same tab gets a new state. So does a tab that comes back from another web process: each process holds the
-states of its own tabs, and the one left here is outdated.
+For every event, the session is read from the cookie of the websocket's handshake, and bound to the tab's state. Another
+session in the same tab gets a new state. A tab that comes back from another web process also gets a new state. Each process
+holds the states of its own tabs, so the earlier state in this process is outdated.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-# Reflex makes of a marked method a value of its class and a method of its instances.
+# Any: Reflex turns a marked method into an event handler of the class, and a method of its instances.
 Handler = Callable[[Callable[..., Any]], Any]
 ACCESS_ATTRIBUTE: Final = "_dashboard_access"
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a handler needs: a session unless ``anybody``, and each ``(privilege, path)`` in PVE.
+    """The requirements of a handler: a session unless ``anybody``, and each ``(privilege, path)`` in PVE.
 
-    ``unattended``: an open page calls it by itself, which does not keep the session open.
+    ``unattended``: open pages call it without an action of the user, so a call does not keep the session open.
     """
 
     anybody: bool = False
@@ -64,7 +64,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The caller of the running handler or route. ``session`` is None only where anybody may call."""
+    """The caller of the running handler or route. ``session`` may be None only where anybody may call."""
 
     process: WebProcess
     session: Session | None
@@ -94,12 +94,11 @@ def requires(
     unattended: bool = False,
     **actions: Any,
 ) -> Handler:
-    """Make an event handler of a method that a signed-in user may call.
+    """Turn a method into an event handler that a signed-in user may call.
 
-    ``held`` are ``(privilege, path)`` pairs that PVE is asked for before each call. A privilege that depends on the
-    arguments is checked by the service. ``unattended``: pages call it by themselves, which does not keep the session
-    open. ``background``, ``supersedes`` and ``actions`` (``debounce``, ``throttle``, ``temporal``, ``stop_propagation``,
-    ``prevent_default``) are ``rx.event``'s.
+    ``held``: ``(privilege, path)`` pairs that are checked in PVE before each call. The service checks privileges that depend
+    on the arguments. ``unattended`` as in ``Access``. ``background``, ``supersedes`` and ``actions`` (``debounce``,
+    ``throttle``, ``temporal``, ``stop_propagation``, ``prevent_default``) as in ``rx.event``.
     """
     return _marked(
         Access(privileges=held, unattended=unattended), background=background, supersedes=supersedes, **actions
@@ -107,7 +106,7 @@ def requires(
 
 
 def public(function: Callable[..., Any]) -> Any:
-    """Make an event handler that anybody may call, signed in or not. It must show nothing of PVE."""
+    """Turn a method into an event handler that anybody may call, signed in or not. It must show no data from PVE."""
     return _marked(Access(anybody=True))(function)
 
 
@@ -120,7 +119,7 @@ def _marked(access: Access, **options: Any) -> Handler:
 
 
 def caller() -> Caller:
-    """Raises ``SessionExpiredError`` outside a handler that the guard let through."""
+    """The caller of the running handler. Raises ``SessionExpiredError`` outside a handler that the guard let through."""
     try:
         return _CALLER.get()
     except LookupError:
@@ -129,10 +128,10 @@ def caller() -> Caller:
 
 @cache
 def framework_events() -> dict[str, Access]:
-    """Full names of the events of Reflex itself that its frontend sends. All need a session.
+    """Requirements of the events that Reflex's own frontend sends, by full name. All need a session.
 
-    Going to another page keeps the session open. Connecting does not: a page connects by itself when the network comes
-    back, and the request for the page has counted already.
+    Navigating to another page keeps the session open. Connecting does not, because a page also connects by itself when the
+    network returns. The request for a page counts separately.
     """
     handlers = (
         OnLoadInternalState.event_handlers["on_load_internal"],
@@ -143,7 +142,7 @@ def framework_events() -> dict[str, Access]:
 
 
 def access_of(event_name: str) -> Access | None:
-    """What the event's handler needs, or None if nobody may call it."""
+    """The requirements of the event's handler; None if nobody may call it."""
     framework = framework_events().get(event_name)
     if framework is not None:
         return framework
@@ -153,7 +152,7 @@ def access_of(event_name: str) -> Access | None:
 
 
 def cookie_of(header: str, name: str) -> str:
-    """The value of one cookie in a Cookie header, or an empty text. Cookies of other applications on the host are ignored."""
+    """The value of one cookie in a Cookie header; empty if there is none. Ignores cookies of other applications."""
     for part in header.split(";"):
         key, _, value = part.strip().partition("=")
         if key == name:
@@ -168,7 +167,7 @@ class Guard(Middleware):
         self._process = process
 
     async def preprocess(self, app: App, state: BaseState, event: Event) -> StateUpdate | None:
-        """An update ends the event here; None lets the handler run."""
+        """Return None to let the handler run. An update is sent to the page instead."""
         del app
         access = access_of(event.name)
         if access is None:
@@ -195,7 +194,7 @@ class Guard(Middleware):
 
 
 def _follows_another() -> bool:
-    """Whether a handler caused the event, not a browser. The first event counted as a use of the session, or was none."""
+    """Whether a handler, not a browser, caused the event. Only the browser's event may count as a use of the session."""
     try:
         return EventContext.get().parent_txid is not None
     except LookupError:
@@ -203,7 +202,7 @@ def _follows_another() -> bool:
 
 
 def _router_data(state: BaseState) -> dict[str, Any]:
-    # Private in Reflex. Its public header vars rightly leave the cookie out.
+    # Private in Reflex, whose public header vars leave out the cookie for good reasons.
     return state._get_root_state().router_data  # noqa: SLF001
 
 
@@ -225,7 +224,7 @@ def _address(state: BaseState) -> str:
 
 
 async def _bind(state: BaseState, session: Session | None, *, is_outdated: bool) -> None:
-    """Bind the tab's state to ``session``. Clears first what another session, or an outdated visit, left in it."""
+    """Bind the tab's state to ``session``. Clears it first if it belongs to another session, or is outdated."""
     owner = await state.get_state(StateOwner)
     session_id = str(session.id) if session else ""
     if is_outdated or owner._session_id != session_id:  # noqa: SLF001
@@ -234,11 +233,11 @@ async def _bind(state: BaseState, session: Session | None, *, is_outdated: bool)
 
 
 class AwayState(rx.State):
-    """No handler sets ``since``, as no event passes the guard then. ``update`` is pushed instead."""
+    """``since``: the time of the push, in ms. The guard pushes ``update``, because no handler can set it without services."""
 
     since: int = 0
 
     @classmethod
     def update(cls) -> StateUpdate:
-        """Make the page show that a service does not answer, and wait for its return."""
+        """The update that makes the page show that a service does not answer, and wait for it."""
         return StateUpdate(delta={cls.get_full_name(): {f"since{FIELD_MARKER}": time.time_ns() // 1_000_000}})

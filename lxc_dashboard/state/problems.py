@@ -1,7 +1,7 @@
-"""Notices in the corner of a page, and errors of event handlers: shown as notices with a reference, and logged under it, without secrets.
+"""Notices in the corner of a page. An error of an event handler is shown with a reference, and logged under it.
 
-Errors stay until they are closed, other notices disappear. Reflex's own toasts evaluate code in the browser when a handler
-sends them, which our Content-Security-Policy refuses.
+Errors stay until the user closes them; other notices disappear. Reflex's own toasts are not used: sent by a handler, they
+evaluate code in the browser, which our Content-Security-Policy refuses. The log gets no secrets.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class NoticeState(rx.State):
 
     @requires(unattended=True)
     def show(self, message: str, tone: str, reference: str, job: str = "") -> None:
-        """Add a notice. A browser that calls it by name reaches only its own page."""
+        """Add a notice. A browser can call it by name too, but only for its own page."""
         newest = max(time.time_ns() // 1_000_000, *(notice.id + 1 for notice in self.notices), 0)
         href = routes.job(str(job)[:JOB_CHARS]) if job else ""
         notice = Notice(newest, str(message)[:MESSAGE_CHARS], str(tone)[:8], str(reference)[:16], href)
@@ -74,7 +74,7 @@ def _id_of(job: UUID | None) -> str:
 
 log = structlog.get_logger(__name__)
 
-# Reflex logs whole messages of a browser, with the Cookie header and what the user typed.
+# Reflex logs whole messages of a browser, with the Cookie header and the user's input.
 _QUOTING: Final = re.compile(
     r"(Error processing event queue entry for|Event data:|event data:|with value|must be a dictionary, but received).*",
     re.DOTALL,
@@ -89,14 +89,14 @@ _LOGGERS: Final = (
 
 
 def reference() -> str:
-    """A short id for both page and log, by which one is found from the other."""
+    """A short random id, shown on the page and logged, so that the log entry of a notice can be found."""
     return secrets.token_hex(4)
 
 
 def recorded(event: str, exception: Exception) -> tuple[str, str]:
-    """Log the error as ``event`` and return its text for the page with its reference.
+    """Log the error as ``event``; return its text for the page, and its reference.
 
-    The text of an unexpected error is a general one: its own message may contain anything.
+    An unexpected error gets a general text, because its own message may contain secrets.
     """
     shown = reference()
     if isinstance(exception, DashboardError):
@@ -107,7 +107,7 @@ def recorded(event: str, exception: Exception) -> tuple[str, str]:
 
 
 def show_problem(exception: Exception) -> EventSpec | None:
-    """The app's one handler of errors in event handlers."""
+    """The app's handler of errors in event handlers. It logs the error and shows a notice."""
     if isinstance(exception, SessionExpiredError):
         log.info("handler without a session", reference=reference(), why=exception.detail)
         return SessionState.verify()
@@ -116,7 +116,7 @@ def show_problem(exception: Exception) -> EventSpec | None:
 
 
 def message_of(error: DashboardError) -> str:
-    """The error's text, with the faults of fields if it has any."""
+    """The error's text, with the errors of fields if it has any."""
     if isinstance(error, InvalidInputError) and error.fields:
         return f"{error.user_message}: {'; '.join(f'{name} {fault}' for name, fault in error.fields.items())}"
     return error.user_message
@@ -125,7 +125,7 @@ def message_of(error: DashboardError) -> str:
 class Discreet(logging.Filter):
     """Cuts a log record of Reflex where it begins to quote a browser's message.
 
-    Keeps only the class of an exception: ``show_problem`` logs those of handlers, and others quote what they could not read.
+    Keeps only the class of an exception. ``show_problem`` logs those of handlers; others may quote the message.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

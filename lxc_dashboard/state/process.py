@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PushPatch = Callable[[str, "Patch", dict[str, Any]], Awaitable[None]]
-# A script of 1 MiB as an event's JSON, with two characters for each line end. The page itself refuses longer texts.
+# Fits a script of 1 MiB as JSON, with two characters for each line end. The page itself refuses longer texts.
 MAX_EVENT_BYTES: Final = 3 << 20
 
 
@@ -44,12 +44,12 @@ class WebProcess:
         self._seats: Seats | None = None
 
     def attach(self, app: App, accepts_origin: Callable[[str | None, Mapping[str, str]], bool]) -> None:
-        """Take the app's sockets: allow only the origins of ``accepts_origin``, check and bound what they send."""
+        """Set up the app's sockets: allow only origins that ``accepts_origin`` accepts, check and limit their messages."""
         if app.sio is None or app.event_namespace is None:
             raise RuntimeError("the app has no websocket")
         app.sio.register_namespace(CheckedNamespace(app.event_namespace))
         app.sio.eio.cors_allowed_origins = accepts_origin
-        # Set here: not every way to start the server passes the environment.
+        # Not by an environment variable, since the server may be started without it.
         app.sio.eio.max_http_buffer_size = MAX_EVENT_BYTES
         app.sio.eio.create_queue = UnsentQueue
         self._sockets = Sockets(app)
@@ -61,7 +61,7 @@ class WebProcess:
 
     @property
     def runtime(self) -> Runtime:
-        """Raises ``ServiceUnavailableError`` before the server's start and after its end."""
+        """The open runtime. Raises ``ServiceUnavailableError`` before the server's start and after its end."""
         return _opened(self._runtime)
 
     @property
@@ -84,17 +84,17 @@ class WebProcess:
 
     @property
     def running_now(self) -> RunningHub:
-        """What the frames of pages show: running jobs and the feed's status. Raises as ``runtime`` does."""
+        """The hub for the frames of pages: running jobs and the feed's status. Raises as ``runtime`` does."""
         return _opened(self._running_now)
 
     @property
     def seats(self) -> Seats:
-        """Which process each tab is in. Raises as ``runtime`` does."""
+        """The web process of each tab. Raises as ``runtime`` does."""
         return _opened(self._seats)
 
     @asynccontextmanager
     async def open_jobs(self, push: PushTick) -> AsyncIterator[None]:
-        """Run the hub of jobs. ``push(room, tick)`` pushes to the room's sockets that jobs changed."""
+        """Run the hub of jobs. ``push(room, tick)`` notifies the room's sockets of a change."""
         self._jobs = JobsHub(lambda: self.runtime, self.sockets, push, self._jobs_changed)
         try:
             yield
@@ -104,7 +104,7 @@ class WebProcess:
 
     @asynccontextmanager
     async def open_running(self, push: Pushes) -> AsyncIterator[None]:
-        """Run the hub of the frame, which needs those of ``open_feeds`` and ``open_jobs``."""
+        """Run the hub of the frame. It needs the hubs of ``open_feeds`` and ``open_jobs``."""
         self._running_now = RunningHub(self.runtime, self.sockets, self.hub, self.jobs, push)
         try:
             yield
@@ -118,7 +118,7 @@ class WebProcess:
 
     @asynccontextmanager
     async def open_feeds(self, push: PushPatch) -> AsyncIterator[None]:
-        """Run the feeds. ``push(room, patch, status)`` pushes each patch, and ``status_of`` its feed, to the room's sockets."""
+        """Run the feeds. ``push(room, patch, status)`` pushes each patch and the feed's status to the room's sockets."""
 
         async def on_patch(key: str, patch: Patch) -> None:
             await push(key, patch, status_of(self.hub.meta(key)))
@@ -147,7 +147,7 @@ class WebProcess:
 
 
 def feed_error(error: Mapping[str, Any] | Message | str) -> str:
-    """Why PVE does not answer, without a last full stop. A string is of a process of an older version."""
+    """Why PVE does not answer, without a final full stop. A string comes from a process of an older version."""
     return (error if isinstance(error, str) else with_remedy(error)).rstrip(".")
 
 

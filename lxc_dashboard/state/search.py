@@ -1,4 +1,4 @@
-"""The search in the top bar: containers, templates and jobs, some of each."""
+"""The search in the top bar: a few containers, templates and jobs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HITS: Final = 8
 
 @dataclass(frozen=True)
 class Hit:
-    """``about`` distinguishes it from others of its name."""
+    """A search result. ``about`` distinguishes it from others with the same name."""
 
     title: str
     about: str
@@ -35,26 +35,26 @@ class Hit:
 
 @dataclass(frozen=True)
 class Group:
-    """At most ``HITS`` of one sort."""
+    """At most ``HITS`` results of one sort."""
 
     title: str
     hits: list[Hit]
 
 
 class SearchState(PageState, rx.State):
-    """``found`` is the result for the words ``of``."""
+    """``found``: the results for the query ``of``."""
 
     of: str = ""
     found: list[Group] = []
 
     @requires()
     async def load(self) -> None:
-        """The newest jobs, until the user types."""
+        """Show the newest jobs until the user types."""
         await self._find("")
 
     @requires()
     async def find(self, query: str) -> None:
-        """Find what contains every word. PVE is not asked: the feed has the containers."""
+        """Find entries that contain every word. Containers come from the feed, without a request to PVE."""
         await self._find(" ".join(query[:QUERY_CHARS].split()))
 
     async def _find(self, query: str) -> None:
@@ -68,7 +68,7 @@ class SearchState(PageState, rx.State):
 
 
 def containers_of(rows: Mapping[int, Row], query: str) -> list[Hit]:
-    """Containers whose vmid, name and address contain every word; first those that begin with the first word."""
+    """Containers with every word in their vmid, name or address: an exact vmid first, then names that begin with a word."""
     words = query.lower().split()
     if not words:
         return []
@@ -83,7 +83,7 @@ def containers_of(rows: Mapping[int, Row], query: str) -> list[Hit]:
 
 
 def groups_of(containers: list[Hit], templates: Iterable[Named], jobs: Sequence[JobView]) -> list[Group]:
-    """Without the empty groups."""
+    """The groups with results."""
     found = {
         text.NAV_CONTAINERS: containers,
         text.NAV_TEMPLATES: [Hit(each.name, each.source, routes.template(each.id)) for each in templates],

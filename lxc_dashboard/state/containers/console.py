@@ -21,9 +21,9 @@ VMID_DIGITS = 9
 
 
 class ConsoleState(PageState, rx.State):
-    """``url`` is the address of the terminal's websocket, empty while the guest does not run.
+    """``url``: the address of the terminal's websocket; empty while the guest does not run.
 
-    ``barred``: the privilege that the user lacks to start it, in words.
+    ``barred``: text about the privilege that the user lacks to start the guest.
     """
 
     vmid: int = 0

@@ -1,4 +1,4 @@
-"""Acts on the guests of the list of containers."""
+"""Acts on guests in the list of containers."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class ContainersState(rx.State):
 
     @requires(background=True)
     async def act(self, vmid: int, node: str, name: str, action: str) -> AsyncIterator[Any]:
-        """Have a worker start, shut down or stop the guest, and show how it ended. The list shows meanwhile that it runs.
+        """Have a worker start, shut down or stop the guest, and show the result. The list shows the running job.
 
-        ``node`` and ``name`` come from the browser and are not used: the audit gets those that PVE has.
+        ``node`` and ``name`` come from the browser and are not used. The audit gets those from PVE.
         """
         del node, name
         if action not in set(Power):

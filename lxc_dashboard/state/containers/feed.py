@@ -1,6 +1,6 @@
 """Sends the feed to browsers: each patch is encoded once and pushed to a room of sockets.
 
-A push loads no browser's state: it is the delta of a var that no handler sets.
+A push does not load the states of tabs: it is the delta of a var that no handler sets.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class FeedState(rx.State):
 
     @requires(unattended=True)
     async def leave(self) -> None:
-        """The list is hidden or closed."""
+        """Stop pushing: the list is hidden or closed."""
         sid = self.router.session.session_id
         for room in caller().hub.unwatch(sid):
             await caller().sockets.quit(sid, room)
 
 
 def update_of(patch: dict[str, Any]) -> StateUpdate:
-    """The push of a patch."""
+    """The update that pushes a patch."""
     return StateUpdate(delta={FeedState.get_full_name(): {f"patch{FIELD_MARKER}": patch}})

@@ -1,8 +1,8 @@
-"""What the frame of every page shows: what runs at the endpoint, and how old the state of the feed is.
+"""The data in the frame of every page: running jobs and tasks at the endpoint, and the status of the feed.
 
-``JobsHub`` reads the jobs of an endpoint once a second while it has viewers, and tells open pages that they changed. Each
-user's tabs share one look (``RunningHub``): the hub of jobs and the user's feed say when to look. It reads the database, and
-never PVE.
+``JobsHub`` reads the jobs of an endpoint once a second while it has viewers, and notifies open pages of changes.
+``RunningHub`` reads the running jobs once for all tabs of a user, after a change in ``JobsHub`` or in the user's feed. Both
+read the database, and never PVE.
 """
 
 from __future__ import annotations
@@ -40,12 +40,15 @@ OnChange = Callable[[UUID], None]
 log = structlog.get_logger(__name__)
 
 READ_EVERY_S: Final = 1.0
-# While no job is unfinished, only a new one can change the list.
+# While all jobs have ended, only a new job can change the list.
 IDLE_EVERY_S: Final = 3.0
 
 
 class JobsHub:
-    """One per web process. Calls ``push(room, tick)``, which pushes to the room's sockets, and ``changed(endpoint_id)`` on each change."""
+    """Reads the jobs of endpoints with viewers. One per web process.
+
+    On each change, calls ``push(room, tick)``, which pushes to the room's sockets, and ``changed(endpoint_id)``.
+    """
 
     def __init__(self, runtime: Callable[[], Runtime], sockets: Sockets, push: PushTick, changed: OnChange) -> None:
         self._runtime = runtime
@@ -55,7 +58,7 @@ class JobsHub:
         self._readers: dict[UUID, asyncio.Task[None]] = {}
 
     async def watch(self, sid: str, endpoint_id: UUID) -> None:
-        """Push changes to the socket."""
+        """Push changes to the socket until it leaves."""
         await self._sockets.enter(sid, room_of(endpoint_id))
         self._start_reading(endpoint_id)
 
@@ -84,11 +87,11 @@ class JobsHub:
     async def _read(self, endpoint_id: UUID) -> None:
         room = room_of(endpoint_id)
         known: tuple[JobPulse, ...] | None = None
-        # Grows from process to process: a tab ignores a tick equal to the one it has.
+        # From the clock, so that a new process never repeats a tick: a tab ignores a tick that it already has.
         tick = time.time_ns() // 1_000_000
         while self._sockets.count(room) or self._sockets.count(attending(endpoint_id)):
             newest = await self._pulse(endpoint_id)
-            # The first reading is pushed, too: jobs may have changed since the page was filled.
+            # Push the first reading, too: jobs may have changed since the page was filled.
             if newest is not None and newest != known:
                 tick += 1
                 self._changed(endpoint_id)
@@ -120,13 +123,13 @@ LISTED: Final = 50
 READ_AGAIN_S: Final = 15.0
 AT_MOST_EVERY_S: Final = 0.5
 _FRAME: Final = "/frame"
-# Fields of a row that change with a job on its guest.
+# Fields of a feed's row that a job on the guest changes.
 _OF_JOBS: Final = frozenset({"job", "lifecycle", "name"})
 
 
 @dataclass(frozen=True, slots=True)
 class Pushes:
-    """How pushes reach the sockets of a room: ``shown`` that of ``shown_of``, ``status`` that of ``status_of``.
+    """Functions that push to the sockets of a room: ``shown`` the result of ``shown_of``, ``status`` that of ``status_of``.
 
     The last argument of ``status`` names a room whose sockets are left out.
     """
@@ -144,7 +147,10 @@ class _Room:
 
 
 class RunningHub:
-    """One per web process. Each socket is also a room of its own."""
+    """Pushes running jobs and the feed's status to the frames of pages. One per web process.
+
+    A socket's id is also the name of a room with this socket only.
+    """
 
     def __init__(self, rt: Runtime, sockets: Sockets, feeds: FeedHub, jobs: JobsHub, pushes: Pushes) -> None:
         self._rt = rt
@@ -155,7 +161,7 @@ class RunningHub:
         self._rooms: dict[str, _Room] = {}
 
     async def watch(self, session: Session, sid: str) -> None:
-        """Push to the socket what runs, now and with each change."""
+        """Push the running jobs and tasks to the socket, now and after each change."""
         key = self._feeds.watch(session, f"{sid}{_FRAME}")
         await self._jobs.attend(sid, session.endpoint_id)
         await self._sockets.enter(sid, looks_room(key))
@@ -172,13 +178,16 @@ class RunningHub:
         await self._jobs.stop_attending(sid, session.endpoint_id)
 
     def on_jobs(self, endpoint_id: UUID) -> None:
-        """A job changed."""
+        """Read again, because a job changed."""
         for room in self._rooms.values():
             if room.session.endpoint_id == endpoint_id:
                 room.changed.set()
 
     async def on_patch(self, key: str, patch: dict[str, Any]) -> None:
-        """A feed changed. Most patches do not change what runs. Sockets in the feed's room get the status with the patch itself."""
+        """Push the status and read again if a feed's patch affects them; most patches do not.
+
+        Sockets in the feed's room receive the status with the patch itself.
+        """
         room, meta = self._rooms.get(key), (patch.get("meta") or {}).keys()
         if room is None:
             return
@@ -227,14 +236,14 @@ def looks_room(key: str) -> str:
 
 
 def sid_of(viewer: str) -> str:
-    """The socket of a feed's viewer, which is a list or the frame of a page."""
+    """The socket of a feed's viewer. A viewer is a list or the frame of a page."""
     return viewer.removesuffix(_FRAME)
 
 
 def shown_of(jobs: Sequence[JobView], rows: Mapping[int, Row], meta: Mapping[str, Any]) -> Shown:
-    """``{count, entries, more, silent}``: jobs first, then the tasks of PVE that belong to none of them.
+    """``{count, entries, more, silent}``: jobs first, then the tasks of PVE that belong to no job.
 
-    ``rows`` and ``meta`` are the feed's. ``silent``: PVE does not answer, so its tasks are the last known ones.
+    ``rows`` and ``meta`` are the feed's. ``silent``: PVE does not answer, so the tasks are the last known ones.
     """
     entries = [*map(_job, jobs), *_tasks(meta.get("tasks", ()), rows, {job.vmid for job in jobs})]
     listed = entries[:LISTED]
@@ -260,12 +269,12 @@ def _tasks(tasks: Iterable[Mapping[str, Any]], rows: Mapping[int, Row], ours: se
 
 
 def _vmid(task: Mapping[str, Any]) -> int:
-    """0 for a task that is not about a guest."""
+    """The vmid of a task; 0 if the task is not about a guest."""
     return int(task["id"]) if task["id"].isdecimal() else 0
 
 
 def _task(task: Mapping[str, Any], rows: Mapping[int, Row]) -> Shown:
-    """``percent`` is -1, as PVE gives none."""
+    """The entry of a task. ``percent`` is -1, since PVE reports none."""
     vmid, subject = _vmid(task), task["id"]
     guest = rows.get(vmid)
     if guest:
@@ -287,11 +296,11 @@ def _joined(*parts: str) -> str:
 
 
 def status_of(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """What the status line shows of a feed: ``{age, at, version, up, all, error}``; empty before PVE first answered or failed.
+    """The status line of a feed: ``{age, at, version, up, all, error}``; empty before PVE first answered or failed.
 
-    ``age`` of the known state in seconds (-1: none), since a browser's clock may differ from the server's. ``up`` of ``all``
-    nodes. ``error`` while PVE or a node's pvedaemon is silent. ``at``: when PVE was read, by the server's clock. It makes each
-    status differ: Reflex keeps the old object for an equal delta.
+    ``age``: of the known state in seconds (-1: none), since a browser's clock may differ from the server's. ``up`` of ``all``
+    nodes are online. ``error``: PVE or a node's pvedaemon does not answer. ``at``: when PVE was read, by the server's clock.
+    ``at`` makes each status differ, since Reflex keeps the old object for an equal delta.
     """
     if "at" not in meta and not meta.get("error"):
         return {}

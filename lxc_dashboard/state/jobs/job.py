@@ -1,4 +1,4 @@
-"""The page of one job: facts, steps, result, and what the user can do. The log reads itself."""
+"""The page of one job: facts, steps, result and actions. The log in the page reads its own stream."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class StepRow:
-    """``seconds`` is -1 where no time is known. ``seq``: its line in the log, 0 for none."""
+    """A step of a job. ``seconds`` is -1 if no time is known. ``seq``: its line in the log; 0 for none."""
 
     title: str
     mark: str
@@ -49,7 +49,7 @@ class StepRow:
 
 @dataclass(frozen=True)
 class PhaseRow(StepRow):
-    """``note`` counts files, packages and scripts. ``steps`` are those with a line of their own."""
+    """A phase of a creation. ``note`` counts files, packages and scripts. ``steps``: those with a line of their own."""
 
     note: str = ""
     steps: list[StepRow] = field(default_factory=list)
@@ -73,10 +73,10 @@ class Result:
 
 
 class JobState(PageState, rx.State):
-    """``creates``: the job makes a container, and has phases. ``is_open`` while it has not ended. ``message``: the result of an act.
+    """``creates``: the job is a creation, with phases. ``is_open``: it has not ended. ``message``: the result of an act.
 
-    ``busy``: that the container of a creation is being destroyed. ``barred``: what the user may not do, and why.
-    ``unknown``: what to do about a kind that this version does not know.
+    ``busy``: a text while the container of a creation is being destroyed. ``barred``: a text about actions that the user may
+    not take, and why. ``unknown``: a text about a kind that this version does not know.
     """
 
     id: str = ""
@@ -133,7 +133,7 @@ class JobState(PageState, rx.State):
 
     @requires(unattended=True)
     async def refresh(self) -> None:
-        """Read the job again: the log's stream reports a change, or its end. Errors are left to the next change."""
+        """Read the job again, because the log's stream reports a change or its end. The next change retries after an error."""
         if self.phase != READY:
             return
         try:
@@ -151,7 +151,7 @@ class JobState(PageState, rx.State):
 
     @requires()
     async def retry(self) -> AsyncIterator[Any]:
-        """Retry a creation from the step that failed, or request an act again and open the page of its new job."""
+        """Retry a creation from the failed step, or request an act again and open the page of its new job."""
         rt, who, job_id = runtime(), session(), uuid_of(self.id, text.NO_SUCH_JOB)
         if not self.creates:
             yield rx.redirect(routes.job(await jobs.retry(rt, who, job_id)))
@@ -169,12 +169,12 @@ class JobState(PageState, rx.State):
 
     @requires()
     async def keep(self, wanted: bool) -> None:
-        """Hide the choices about the container of a failed creation, or show them again. Changes nothing in PVE."""
+        """Hide or show the choices about the container of a failed creation. Changes nothing in PVE."""
         self.kept = bool(wanted)
 
     @requires(background=True)
     async def destroy(self) -> AsyncIterator[Any]:
-        """Have a worker destroy the container that the creation left, and report the result."""
+        """Have a worker destroy the container of the creation, and show the result."""
         rt, current = runtime(), session()
         async with self:
             if self.busy:
@@ -243,7 +243,7 @@ class JobState(PageState, rx.State):
 
 
 def unknown_note(view: JobView) -> str:
-    """For a job whose kind this version does not know, as after a downgrade: why the page shows little, and what to do."""
+    """The text for a job whose kind this version does not know, as after a downgrade; empty for a known kind."""
     if is_known(view.kind):
         return ""
     words = text.UNKNOWN_KIND if view.finished_at else text.UNKNOWN_KIND_WAITS
@@ -251,7 +251,7 @@ def unknown_note(view: JobView) -> str:
 
 
 def barred(view: CreationView) -> str:
-    """What the user may not do to another user's ended creation, and why; empty for their own."""
+    """The text about actions that the user may not take on another user's ended creation; empty for their own."""
     if view.own:
         return ""
     lacks = (
@@ -264,7 +264,7 @@ def barred(view: CreationView) -> str:
 
 
 def _waiting_note(view: JobView, *, own: bool) -> str:
-    """What an unfinished job that does not run waits for."""
+    """The text about what an unfinished job waits for, if it does not run."""
     if view.place is not None:
         return f"{line_of(view.place)}. {text.IN_LINE if view.place.node else text.QUEUED_NOTE}"
     notes = {
@@ -299,7 +299,7 @@ def _counted(kind: str, have: int, count: int, *, done: bool) -> str:
 
 
 def _is_shown(step: StepReport) -> bool:
-    """Entering the guest and what runs in it; other steps while they run, wait, or after they failed."""
+    """Whether the step has a line: always if it enters the guest or runs in it, otherwise while it is not simply done."""
     return step.key.startswith(("start.init", "packages.", "script.")) or step.mark in {
         "active",
         "waiting",
@@ -321,7 +321,10 @@ def _step_row(step: StepReport, scripts: list[StepReport]) -> StepRow:
 
 
 def failure_of(view: JobView, tail: Sequence[str] = (), seq: int = 0) -> Failure:
-    """``tail``: the last lines of the failed step, from the log at line ``seq``. Without them, those of the PVE task."""
+    """The failure of a job. ``tail``: the last lines of the failed step, from line ``seq`` of the log.
+
+    Without ``tail``, the last lines of the PVE task are used.
+    """
     error = view.error
     if error is None:
         return Failure()

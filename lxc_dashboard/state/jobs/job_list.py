@@ -1,4 +1,4 @@
-"""The lists of jobs that follow changes: the page of all jobs, and the dashboard's short list."""
+"""Lists of jobs that are updated after each change: the page of all jobs, and the dashboard's short list."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ON_DASHBOARD: Final = Wanted(states=(*(JobState(state) for state in sorted(OPEN
 class JobsState(FollowedJobs, rx.State):
     """The page of all jobs, newest first, filtered by the address.
 
-    ``rows`` are those of one page of the list. ``_led``: the view that a choice leads to, until the address has it.
+    ``rows``: one page of the list. ``_led``: the view that the user chose, until the address has it.
     """
 
     q: str = ""
@@ -47,7 +47,7 @@ class JobsState(FollowedJobs, rx.State):
 
     @requires()
     async def load(self) -> Any:
-        """Show what the address asks for, and what was typed since."""
+        """Show the view of the address, with later input."""
         view = View.of(self.router.url.query_parameters)
         self._view, self._led = view.typed_over(self._led, self._view.q), None
         async with self._filling():
@@ -56,13 +56,13 @@ class JobsState(FollowedJobs, rx.State):
 
     @requires()
     async def search(self, query: str) -> None:
-        """Filter while the user types. ``load`` brings the address in line."""
+        """Filter while the user types. ``load`` updates the address."""
         self._view = dataclasses.replace(self._view, q=query[:QUERY_CHARS], page=1)
         await self._read()
 
     @requires()
     async def narrow(self, name: str, value: str) -> Any:
-        """Set one of ``FILTERS``; empty for any. Keeps a choice that the address does not have yet."""
+        """Set one of ``FILTERS``; an empty value means any. Keeps an earlier choice that the address does not have yet."""
         if name not in FILTERS:
             return None
         coming = self._view if self._led is None else self._led.typed_over(self._led, self._view.q)
@@ -71,7 +71,7 @@ class JobsState(FollowedJobs, rx.State):
 
     @requires()
     async def narrow_guest(self, form: dict[str, Any]) -> Any:
-        """``narrow`` for the field of the guest, which Enter submits."""
+        """``narrow`` for the field of the guest, when Enter submits it."""
         return await self.narrow("guest", str(form.get("guest", "")))
 
     def _lead(self, view: View, *, replace: bool = False) -> Any:
@@ -105,7 +105,7 @@ class JobsState(FollowedJobs, rx.State):
 
 
 class DashboardJobsState(FollowedJobs, rx.State):
-    """Jobs that run, wait for somebody, or failed within ``FAILED_SINCE``: the newest ``DASHBOARD_ROWS``."""
+    """The newest ``DASHBOARD_ROWS`` jobs that run, wait for a user, or failed within ``FAILED_SINCE``."""
 
     @requires()
     async def load(self) -> None:

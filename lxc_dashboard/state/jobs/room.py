@@ -1,4 +1,4 @@
-"""What the pages that follow jobs share: the room in which the hub tells them of changes, a list of jobs that follows, and how an act ended."""
+"""Shared by pages about jobs: the room for pushes of changes, a list that is updated, and notices about the end of an act."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ BEGINS_WITHIN_S: Final = 10.0
 
 
 async def barred_from(act: Act, vmid: int) -> str:
-    """The privilege that the user lacks for the act on the guest, in words. Empty if they may, or if PVE does not answer."""
+    """Text about the privilege that the user lacks for the act on the guest; empty if they have it or PVE does not answer."""
     path = f"/vms/{vmid}"
     missing = await privileges.missing(runtime(), session(), path, *act.needs)
     return text.MISSING_PRIVILEGE.format(privilege=missing, path=path) if missing else ""
 
 
 async def notices(rt: Runtime, job_id: UUID) -> AsyncIterator[Any]:
-    """A notice at the end of the job, and one before if no worker takes it within ``BEGINS_WITHIN_S``.
+    """Yield a notice at the end of the job, and an earlier one if no worker starts it within ``BEGINS_WITHIN_S``.
 
-    Only listens: the job goes on when the page closes or the web process ends.
+    Only listens: the job continues when the page closes or the web process ends.
     """
     ending = asyncio.create_task(follow.ended(rt, job_id))
     try:
@@ -81,39 +81,39 @@ ANSWERS_WITHIN_S: Final = 4.0
 
 
 class JobRoom(PageState, mixin=True):
-    """A page that jobs change. No handler sets ``tick``: the hub pushes it with each change. ``_read`` fills the page."""
+    """A page that is updated when jobs change. ``_read`` fills it. The hub pushes ``tick`` with each change."""
 
     tick: int = 0
     _read_at: float = 0.0
 
     @requires(unattended=True)
     async def watch(self) -> None:
-        """Enter the room, and read what changed since the page was filled."""
+        """Enter the room, and show changes since the page was filled."""
         await caller().process.jobs.watch(self.router.session.session_id, session().endpoint_id)
         if self.phase in {READY, EMPTY}:
             await self._follow()
 
     @requires(unattended=True)
     async def leave(self) -> None:
-        """Leave the room: the page is hidden or closed."""
+        """Leave the room, because the page is hidden or closed."""
         await caller().process.jobs.leave(self.router.session.session_id, session().endpoint_id)
 
     @requires(unattended=True)
     async def follow(self) -> None:
-        """Read a change at this endpoint. A page that is being filled reads it anyway."""
+        """Show a change at this endpoint. A page that is still loading reads it anyway."""
         if self.phase != LOADING:
             await self._follow()
 
     async def _follow(self) -> None:
-        """Read what changed."""
+        """Show what changed."""
         raise NotImplementedError
 
     async def _read(self) -> None:
-        """Fill the page. Asks PVE what the user may see."""
+        """Fill the page. Checks in PVE what the user may see."""
         raise NotImplementedError
 
     async def _read_again(self) -> bool:
-        """Call ``_read`` every ``RIGHTS_HOLD_S``, since the user may have lost privileges. False where it was not due, or PVE is silent."""
+        """Call ``_read`` at most every ``RIGHTS_HOLD_S``, since the user may have lost privileges. Return whether it succeeded."""
         if time.monotonic() - self._read_at < RIGHTS_HOLD_S:
             return False
         self._read_at = time.monotonic()
@@ -127,19 +127,19 @@ class JobRoom(PageState, mixin=True):
 
 
 class FollowedJobs(JobRoom, mixin=True):
-    """A list of jobs. ``own_only``: PVE is silent, so that others' jobs are missing. ``_read`` sets ``rows``."""
+    """A list of jobs. ``own_only``: other users' jobs are missing, because PVE does not answer. ``_read`` sets ``rows``."""
 
     rows: list[JobRow] = []
     own_only: bool = False
     _known: frozenset[UUID] = frozenset()
 
     async def _remember(self) -> None:
-        """Note before a reading which jobs exist: ``_follow`` recognizes a new one by it."""
+        """Store the existing jobs before a reading, so that ``_follow`` recognizes a new job."""
         self._read_at = time.monotonic()
         self._known = frozenset(job.id for job in await pulse(runtime(), session().endpoint_id))
 
     async def _follow(self) -> None:
-        """Update the rows from the pulse of their jobs. Reads everything where a job is new or in another state, and now and then."""
+        """Update the rows from the pulse of their jobs. Reads all if a job is new or in another state, or ``_read_again`` is due."""
         if await self._read_again():
             return
         endpoint_id = session().endpoint_id
@@ -158,7 +158,7 @@ class FollowedJobs(JobRoom, mixin=True):
 
 
 def update_of(tick: int) -> StateUpdate:
-    """The push of ``tick`` to all pages in the room. The frontend drops what belongs to a page that is not shown."""
+    """The update that pushes ``tick`` to all pages in the room. The frontend drops the part of a page that is not shown."""
     return StateUpdate(delta={page.get_full_name(): {f"tick{FIELD_MARKER}": tick} for page in _pages(JobRoom)})
 
 

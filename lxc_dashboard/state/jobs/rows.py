@@ -1,4 +1,4 @@
-"""Rows of a list of jobs, and the filters and page that its address names."""
+"""Rows of a list of jobs, and the filters and page in its address."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ STATES: Final[Mapping[str, tuple[JobState, ...]]] = {
 
 @dataclass(frozen=True)
 class JobRow:
-    """``title`` names the kind, ``word`` the state. ``seconds``: how long the job took until now, -1 before it began."""
+    """``title`` names the job, ``word`` its state. ``seconds``: how long the job took until now; -1 before it began."""
 
     id: str
     href: str
@@ -87,7 +87,7 @@ class View:
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> View:
-        """From the address. Drops unknown values."""
+        """Parse the query of an address. Drops unknown values."""
         given = {name: str(parameters.get(name, ""))[:QUERY_CHARS] for name in ("q", *FILTERS)}
         if given["state"] not in STATES:
             given["state"] = ""
@@ -97,14 +97,14 @@ class View:
 
     def address(self, **changes: str | int) -> str:
         """The address of the list with ``changes``. A new filter starts at the first page."""
-        view = replace(self, **{"page": 1, **changes})  # type: ignore[arg-type]  # by name, as each is typed
+        view = replace(self, **{"page": 1, **changes})  # type: ignore[arg-type]  # the names have different types
         given = {name: getattr(view, name) for name in ("q", *FILTERS) if getattr(view, name)}
         if view.page > 1:
             given["page"] = view.page
         return f"{routes.JOBS}?{urlencode(given)}" if given else routes.JOBS
 
     def typed_over(self, led: View | None, typed: str) -> View:
-        """This view with the text that the user typed after a choice ``led`` to it."""
+        """This view with the text that the user typed after choosing the view ``led``."""
         return replace(self, q=typed, page=1) if self == led and typed != self.q else self
 
     @property
@@ -113,7 +113,7 @@ class View:
 
     @property
     def wanted(self) -> Wanted:
-        """``guest`` is a vmid, or words of a name."""
+        """The query for the service. ``guest`` is a vmid, or words of a name."""
         guest = self.guest.strip()
         is_vmid = guest.isascii() and guest.isdigit() and len(guest) <= VMID_DIGITS
         return Wanted(
@@ -151,7 +151,7 @@ def row_of(view: JobView, at: datetime) -> JobRow:
 
 
 def moved(row: JobRow, job: JobPulse, at: datetime) -> JobRow:
-    """The row with the job's present state. The same object where nothing changed, so that nothing is sent."""
+    """The row with the job's current state. Returns the same object if nothing changed, so that nothing is sent."""
     state, word = job.state.value, word_of(job)
     if (row.state, row.word) == (state, word):
         return row
@@ -167,7 +167,7 @@ def moved(row: JobRow, job: JobPulse, at: datetime) -> JobRow:
 
 
 def kind_title(kind: str) -> str:
-    """The verb of a kind. A kind of a newer version has none: its name stands instead."""
+    """The verb of a kind, or the name of a kind that only a newer version knows."""
     return text.JOB_KINDS.get(kind, kind)
 
 
@@ -177,7 +177,7 @@ def kinds_of(kinds: Iterable[str]) -> list[Choice]:
 
 
 def title_of(job: JobView) -> str:
-    """The guest's name for a creation, act and guest for any other job."""
+    """The guest's name for a creation; act and guest for any other job."""
     name = job.name or f"{text.CT} {job.vmid}"
     return name if job.kind == CREATE_KIND else f"{kind_title(job.kind)} {name}"
 

@@ -1,4 +1,4 @@
-"""What runs at the endpoint, and the status of the feed, in the frame of every page."""
+"""Running jobs and tasks at the endpoint, and the status of the feed, in the frame of every page."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from lxc_dashboard.state.jobs.hubs import Shown
 
 
 class RunningState(rx.State):
-    """No handler sets ``now`` and ``feed``: ``RunningHub`` pushes them to all pages of the user."""
+    """``RunningHub`` pushes ``now`` and ``feed`` to all pages of the user. No handler sets them."""
 
     now: dict[str, Any] = {}
     feed: dict[str, Any] = {}
 
     @requires(unattended=True)
     async def watch(self) -> None:
-        """Push to this socket what runs, and the status of the feed."""
+        """Push running jobs and the status of the feed to this socket."""
         await caller().process.running_now.watch(session(), self.router.session.session_id)
 
     @requires(unattended=True)
     async def leave(self) -> None:
-        """The page is hidden or closed."""
+        """Stop pushing: the page is hidden or closed."""
         await caller().process.running_now.leave(session(), self.router.session.session_id)
 
 
 def update_of(shown: Shown) -> StateUpdate:
-    """The push of what runs."""
+    """The update that pushes running jobs."""
     return StateUpdate(delta={RunningState.get_full_name(): {f"now{FIELD_MARKER}": shown}})
 
 
 def feed_update_of(status: dict[str, Any]) -> StateUpdate:
-    """The push of ``status_of`` a feed."""
+    """The update that pushes a feed's status."""
     return StateUpdate(delta={RunningState.get_full_name(): {f"feed{FIELD_MARKER}": status}})

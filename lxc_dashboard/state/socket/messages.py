@@ -1,7 +1,7 @@
 """Checks the messages of a page's socket before Reflex reads them.
 
-Reflex expects the messages of its own frontend: any other ends in a traceback, there or in a handler. Here such a
-message ends in one line of the log.
+Reflex expects only messages of its own frontend. Any other message would cause a traceback in Reflex or in a handler. Here
+it is refused with one line in the log.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ QUERY_FIELDS: Final = 100
 QUERY_CHARS: Final = 2 * ADDRESS_CHARS
 HASHES_AT_MOST: Final = 1000
 SCALARS: Final = (str, int, float, bool)
-# Up to here a browser counts exactly.
+# JavaScript's integers are exact up to this number.
 LARGEST_NUMBER: Final = 2**53
 UNREADABLE: Final = object()
 _WHOLE: Final = re.compile(r"-?[0-9]{1,15}")
 EVENT, CLIENT_ERROR, CONNECT, DISCONNECT = "event", "client_error", "connect", "disconnect"
 BOOT: Final = "event"
 FIELDS: Final = ("name", "payload", "router_data")
-# Where a page is. Reflex would keep any other field in the state.
+# Fields of a page's address. Reflex would store any other field in the state.
 PLACE_FIELDS: Final = frozenset({"pathname", "asPath", "query"})
 
 
@@ -46,7 +46,10 @@ class CheckedNamespace(AsyncNamespace):
         self._inner = inner
 
     async def trigger_event(self, event: Any, *args: Any) -> Any:
-        """``args``: the socket's id, then the message. Returns False to refuse a connection, None for any other faulty message."""
+        """Check a message. ``args``: the socket's id, then the message.
+
+        Returns False to refuse a connection, None for any other invalid message.
+        """
         sid, *data = args
         fault = self._fault(event, sid, data)
         if not fault:
@@ -64,7 +67,7 @@ class CheckedNamespace(AsyncNamespace):
         return "unknown message"
 
     def _is_ours(self, event: Any, sid: str, data: list[Any]) -> bool:
-        """Whether the server itself reports a connection or its end. A browser may send messages of these names, too."""
+        """Whether the server itself reports a connection or its end. A browser may send messages with the same names."""
         if event == CONNECT:
             return bool(data) and data[0] is self.server.get_environ(sid, self.namespace)
         return event == DISCONNECT and not self.server.manager.is_connected(sid, self.namespace)
@@ -88,7 +91,7 @@ def as_declared(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fault_of(event: Any) -> str:
-    """Why no handler can take this event; empty for a valid one. Quotes nothing of the event."""
+    """Why the event is invalid; empty for a valid event. The text does not quote the event."""
     if not isinstance(event, dict):
         return "not an event"
     name, payload, place = (event.get(field, default) for field, default in zip(FIELDS, ("", {}, {}), strict=True))
@@ -103,12 +106,12 @@ def fault_of(event: Any) -> str:
 
 @cache
 def connecting_events() -> frozenset[str]:
-    """Full names of the events that a page sends when it connects, to get all of its state."""
+    """Full names of the events that a page sends when it connects, to receive all of its state."""
     return frozenset(format_event_handler(State.event_handlers[name]) for name in ("hydrate", "hydrate_and_load"))
 
 
 def _boot_fault(auth: Any) -> str:
-    """A page may send its first event with its connection."""
+    """Why the first event is invalid, which a page may send with its connection; empty for a valid one."""
     if auth is None:
         return ""
     if not isinstance(auth, dict):
@@ -130,19 +133,19 @@ def _is_place(place: Any) -> bool:
 
 
 def _is_part(value: Any) -> bool:
-    """Reflex's frontend splits the rest of an address that names no page at its slashes."""
+    """Whether the value of a query is valid. Reflex's frontend sends the rest of an unknown address as a list of parts."""
     if isinstance(value, list):
         return all(isinstance(piece, str) for piece in value)
     return isinstance(value, SCALARS)
 
 
 def _size(value: Any) -> int:
-    """In characters."""
+    """The size in characters."""
     return sum(len(piece) + 1 for piece in value) if isinstance(value, list) else len(str(value))
 
 
 def _connects(payload: Mapping[str, Any]) -> bool:
-    """No state of ours is stored in the browser, so ``vars`` must be empty."""
+    """Whether a connecting event is valid. ``vars`` must be empty, since the browser stores none of our state."""
     hashes = payload.get("hashes") or []
     return (
         payload.keys() <= {"vars", "hashes"}
@@ -155,7 +158,7 @@ def _connects(payload: Mapping[str, Any]) -> bool:
 
 @cache
 def _parameters(function: Callable[..., Any]) -> dict[str, tuple[bool, tuple[Any, ...]]]:
-    """By name: whether the parameter is required, and its types; none for any type."""
+    """For each parameter: whether it is required, and its types. No types mean any type."""
     hints = get_type_hints(function)
     _, *parameters = inspect.signature(function).parameters.values()
     return {each.name: (each.default is each.empty, _types(hints.get(each.name, Any))) for each in parameters}
@@ -174,7 +177,7 @@ def _takes(function: Callable[..., Any], payload: Mapping[str, Any]) -> bool:
 
 
 def _payload(function: Callable[..., Any], payload: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The arguments in the declared types. None where one is missing, unknown, or of another type."""
+    """The arguments in the declared types; None if one is missing, unknown, or of another type."""
     known = _parameters(function)
     read = {name: _as_kind(value, known[name][1]) for name, value in payload.items() if name in known}
     is_whole = payload.keys() <= known.keys() and all(name in payload for name, (needed, _) in known.items() if needed)
@@ -182,7 +185,7 @@ def _payload(function: Callable[..., Any], payload: Mapping[str, Any]) -> dict[s
 
 
 def _as_kind(value: Any, kinds: tuple[Any, ...]) -> Any:
-    """``value`` as one of ``kinds``, else ``UNREADABLE``. An input sends a number as text, and a value that it lost as null."""
+    """``value`` as one of ``kinds``, else ``UNREADABLE``. An input may send a number as text, and a lost value as null."""
     if not kinds or (type(value) in kinds and not _is_too_large(value)):
         return value
     if str in kinds:

@@ -1,7 +1,7 @@
-"""The states of tabs: their owners, how long each outlives its tab's socket, and in which web process it is.
+"""The states of tabs: the owner of each, how long it outlives the tab's socket, and its web process.
 
-A tab that connects again within ``KEPT_S`` finds its state unchanged. Later its page is filled again; the wizard and the
-editor then read what was typed from their drafts.
+A tab that connects again within ``KEPT_S`` finds its state unchanged. Later its page is filled again. The wizard and the
+editor then load the user's input from their drafts.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ log = structlog.get_logger(__name__)
 KEPT_S: Final = 45.0
 KEPT_PER_USER: Final = 100
 LOOK_S: Final = 2.0
-# How long a process keeps the state of a tab that went to another: 60 s until it finds the old socket silent, then KEPT_S.
-# Each new tab is an entry in Valkey.
+# Longer than a process keeps the state of a tab that moved to another process: up to 60 s until it detects that the old
+# socket is dead, then KEPT_S. Each new tab makes an entry in Valkey, so the entries must expire.
 SEAT_KEPT_S: Final = 600.0
 
 
@@ -48,14 +48,14 @@ class StateOwner(rx.State):
 
 
 class Tabs:
-    """Drops the states of closed tabs: after ``KEPT_S``, or at once those of a user beyond ``KEPT_PER_USER``. One per web process.
+    """Drops the states of closed tabs, which Reflex itself would keep for an hour. One per web process.
 
-    Reflex itself keeps each for an hour.
+    A state is dropped after ``KEPT_S``, or at once if its user has more than ``KEPT_PER_USER`` of them.
     """
 
     def __init__(self, app: App, clock: Callable[[], float] = time.monotonic) -> None:
         self._app, self._clock = app, clock
-        self._closed: dict[str, float] = {}  # by client token, the last closed at the end
+        self._closed: dict[str, float] = {}  # close time by client token, the last closed at the end
 
     async def follow(self) -> None:
         """Sweep until cancelled."""
@@ -82,7 +82,7 @@ class Tabs:
                 self._drop(token)
 
     def _user_of(self, token: str) -> str:
-        """Empty for a tab that has not sent an event yet."""
+        """The user of a tab; empty if the tab has not sent an event yet."""
         owner = self._manager.states[token].get_substate(StateOwner.get_full_name().split("."))
         return str(owner._user)  # noqa: SLF001 -- a var that is not sent to the browser
 
@@ -107,16 +107,16 @@ class Tabs:
 
 
 class Seats:
-    """Notes in Valkey in which web process each tab is: a tab's state never moves to another. One per web process."""
+    """Stores the web process of each tab in Valkey, since a tab's state never moves. One per web process."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._process = secrets.token_bytes(8)
 
     async def take(self, token: str) -> bool:
-        """Note that a tab connects here. True where another process had it last: the state of the tab here is then outdated.
+        """Store that a tab connects here. Return True if it was last connected to another process.
 
-        Raises ``ServiceUnavailableError``.
+        Then its state in this process is outdated. Raises ``ServiceUnavailableError``.
         """
         key = f"tab:{hashlib.sha256(token.encode()).hexdigest()}"
         before = await self._bus.swap(key, self._process, ttl_s=SEAT_KEPT_S)
