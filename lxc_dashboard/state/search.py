@@ -68,7 +68,7 @@ class SearchState(PageState, rx.State):
 
 
 def containers_of(rows: Mapping[int, Row], query: str) -> list[Hit]:
-    """Containers with every word in their vmid, name or address: an exact vmid first, then names that begin with a word."""
+    """Containers with every word in vmid, name or address. First an exact vmid, then those that begin with the first word."""
     words = query.lower().split()
     if not words:
         return []

@@ -299,7 +299,7 @@ def _counted(kind: str, have: int, count: int, *, done: bool) -> str:
 
 
 def _is_shown(step: StepReport) -> bool:
-    """Whether the step has a line: always if it enters the guest or runs in it, otherwise while it is not simply done."""
+    """Whether the step has a line: always if it enters the guest or runs in it, otherwise unless it is done or to come."""
     return step.key.startswith(("start.init", "packages.", "script.")) or step.mark in {
         "active",
         "waiting",

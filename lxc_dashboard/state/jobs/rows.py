@@ -44,7 +44,7 @@ STATES: Final[Mapping[str, tuple[JobState, ...]]] = {
 
 @dataclass(frozen=True)
 class JobRow:
-    """``title`` names the job, ``word`` its state. ``seconds``: how long the job took until now; -1 before it began."""
+    """``title`` names the kind, ``word`` the state. ``seconds``: how long the job took until now; -1 before it began."""
 
     id: str
     href: str

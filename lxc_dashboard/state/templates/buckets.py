@@ -1,6 +1,6 @@
 """Shared package buckets: the list and the open bucket. Input for each bucket stays until it is saved or discarded.
 
-Inputs hold their own text. ``opened`` counts how often the server filled them: a new count rebuilds them.
+Input fields hold their own text. ``opened`` counts how often the server filled them. A new count rebuilds them.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class UseRow:
 
 @dataclass(frozen=True)
 class FaultRow:
-    """A fault in the list, as ``components.code`` draws it beside the line. ``place``: the line in words."""
+    """An error in the list, which ``components.code`` shows beside the line. ``place``: the line in words."""
 
     line: int
     column: int
@@ -116,14 +116,14 @@ class Work:
 
     @property
     def label(self) -> str:
-        """The bucket's saved name."""
+        """The bucket's saved name with its manager."""
         return f"{self.base.name}.{self.base.manager}" if self.base.version else text.BUCKET_NEW
 
     def read(self) -> Listing:
         return read_listing(self.name, PackageManager(self.manager), self.listing)
 
     def rebased(self, base: Base) -> Work:
-        """The same input as a change of ``base``."""
+        """The same input, now as a change of ``base``."""
         return replace(self, base=base)
 
 
@@ -171,7 +171,7 @@ def fault_rows(found: Listing) -> list[FaultRow]:
 
 
 def named(uses: Sequence[BucketUse], *, numbers: bool = False) -> str:
-    """``web, db``, or with revisions ``web r3, db r7``; beyond ``NAMED_AT_ONCE`` only their number."""
+    """``web, db``, or with revisions ``web r3, db r7``. Templates beyond ``NAMED_AT_ONCE`` are only counted."""
     names = [f"{use.name} r{use.revision_number}" if numbers else use.name for use in uses]
     shown = ", ".join(names[:NAMED_AT_ONCE])
     left = len(names) - NAMED_AT_ONCE
@@ -184,7 +184,7 @@ def said_of(sentence: str, uses: Sequence[BucketUse]) -> str:
 
 
 def touches(work: Work, found: Listing, uses: Sequence[BucketUse]) -> str:
-    """Which templates get a new revision from a save; empty where that is not known yet."""
+    """The text about templates that get a new revision from a save; empty if it is not known yet."""
     if not uses or not work.unsaved or found.faults:
         return ""
     same = (work.name, found.packages) == (work.base.name, work.base.packages)
@@ -199,7 +199,7 @@ def changed_lines(old: str, new: str) -> list[DiffLine]:
 
 
 class BucketsState(PageState, rx.State):
-    """``chosen``: the id of the open bucket, ``new``, or empty. ``overtaken``: the user who changed it meanwhile."""
+    """``chosen``: the id of the open bucket, ``new``, or empty. ``overtaken``: the user who changed it since it was opened."""
 
     rows: list[BucketRow] = []
     total: int = 0
@@ -236,7 +236,7 @@ class BucketsState(PageState, rx.State):
 
     @requires()
     async def load(self) -> None:
-        """Show the list, and the bucket that the address names."""
+        """Show the list, and the bucket in the address."""
         async with self._filling():
             await self._read()
             await self._open(str(self.router.url.query_parameters.get("bucket", "")))
@@ -250,14 +250,14 @@ class BucketsState(PageState, rx.State):
 
     @requires()
     async def typed(self, key: str, listing: str) -> None:
-        """Store the list of the bucket ``key``."""
+        """Take the typed list of the bucket ``key``."""
         if key in self._works:
             self._works[key] = replace(self._works[key], listing=listing[:LISTING_CHARS])
             self._look(key)
 
     @requires()
     async def renamed(self, key: str, name: str) -> None:
-        """Store the name of the bucket ``key``."""
+        """Take the typed name of the bucket ``key``."""
         if key in self._works:
             self._works[key] = replace(self._works[key], name=name_of(name))
             self.name_fault = ""
@@ -284,7 +284,7 @@ class BucketsState(PageState, rx.State):
 
     @requires()
     async def keep_mine(self) -> None:
-        """Keep the input as a change of what another user saved."""
+        """Keep the input as a change of the other user's version."""
         theirs, work = self._theirs, self._works.get(self.chosen)
         if theirs is not None and work is not None:
             self._works[self.chosen] = work.rebased(Base.of(theirs))
@@ -294,7 +294,7 @@ class BucketsState(PageState, rx.State):
 
     @requires()
     async def save(self, data: dict[str, Any]) -> AsyncIterator[Any]:
-        """Save the open bucket. ``data`` is the form: its name may not have been sent before."""
+        """Save the open bucket. ``data``: the form, whose name may not have been sent before."""
         key, work = str(data.get("key", "")), self._works.get(self.chosen)
         if key != self.chosen or work is None:
             return
@@ -317,7 +317,7 @@ class BucketsState(PageState, rx.State):
 
     @requires()
     async def delete(self, typed: str) -> AsyncIterator[Any]:
-        """Delete the open bucket after its name was typed."""
+        """Delete the open bucket if ``typed`` is its name."""
         key, work = self.chosen, self._works.get(self.chosen)
         if work is None or work.base.version is None:
             return
@@ -368,13 +368,13 @@ class BucketsState(PageState, rx.State):
         return [notify(message.format(name=self.label, templates=named(edited.revised, numbers=True)))]
 
     async def _taken_away(self, key: str, work: Work) -> list[Any]:
-        """The bucket was deleted: offer the input as a new, unsaved bucket."""
+        """Offer the input for a deleted bucket as a new, unsaved bucket."""
         self._works.pop(key, None)
         self._works[NEW] = work.rebased(Base(manager=work.manager))
         return [notify_warning(text.BUCKET_TAKEN_AWAY.format(name=work.label)), rx.redirect(routes.bucket(NEW))]
 
     async def _overtake(self, key: str) -> bool:
-        """Whether another user changed the bucket since it was opened; if so, show their changes."""
+        """Show the changes that another user made since the bucket was opened. Return whether there are any."""
         theirs, work = await buckets.get_bucket(runtime(), session(), uuid_of(key, text.BUCKET_GONE)), self._works[key]
         if theirs.updated_at == work.base.version:
             return False
@@ -411,7 +411,7 @@ class BucketsState(PageState, rx.State):
             return None
 
     def _take(self, bucket: BucketDetail | None) -> None:
-        """Show what is stored of the bucket."""
+        """Show the stored facts about the bucket."""
         self._uses = bucket.uses if bucket else ()
         self.uses = use_rows(self._uses)
         self.used = text.BUCKET_USED.format(count=counted(len(self._uses), "template")) if self._uses else ""

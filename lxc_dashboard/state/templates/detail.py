@@ -1,4 +1,7 @@
-"""One template in its tabs, and the containers that were built from it. The address holds the tab, the revision and the chosen item."""
+"""The tabs of one template, and the containers that were built from it.
+
+The address holds the tab, the revision and the chosen item.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +98,7 @@ class Shown:
 
 
 def config_rows(config: TemplateConfig) -> list[ConfigRow]:
-    """In the order of ``text.TEMPLATE_FIELDS``."""
+    """The rows of a config, in the order of ``text.TEMPLATE_FIELDS``."""
     values = {
         "app": config.app,
         "description": config.description,
@@ -207,7 +210,7 @@ def shown_script(script: Script, revision_id: str) -> Shown:
 
 
 def shown_file(file: FileSummary, content: bytes, revision_id: str) -> Shown:
-    """The file with ``content`` as text, if it is text and not too long."""
+    """The file, with ``content`` as text if it is text and not too long."""
     shown = Shown(
         name=file.target,
         key=f"{revision_id}/{file.name}",
@@ -226,7 +229,7 @@ def shown_file(file: FileSummary, content: bytes, revision_id: str) -> Shown:
 
 @dataclass(frozen=True)
 class Place:
-    """The template and revision that the tabs' links lead to. ``number`` 0: the current one."""
+    """The template and revision of the tabs' links. ``number`` 0: the current revision."""
 
     template_id: str
     number: int = 0
@@ -252,7 +255,7 @@ class Tab:
 
 @dataclass(frozen=True)
 class Address:
-    """What the address of the page names. ``number`` None: the current revision."""
+    """The parsed address of the page. ``number`` None: the current revision."""
 
     template_id: UUID
     tab: str
@@ -261,7 +264,7 @@ class Address:
 
     @classmethod
     def of(cls, path: str, query: Mapping[str, Any]) -> Address:
-        """Raises ``NotFoundError`` if the address names no template."""
+        """Parse an address. Raises ``NotFoundError`` if it has no template's id."""
         template_id = uuid_of(id_in(path, query, "template_id"), text.NO_SUCH_TEMPLATE)
         tab = str(query.get("tab", ""))
         return cls(
@@ -273,14 +276,14 @@ class Address:
 
 
 def number_of(value: Any) -> int | None:
-    """Parse a revision's number in an address; None if it is none."""
+    """Parse a revision's number in an address; None if it is invalid."""
     given = str(value)
     fits = given.isascii() and given.isdigit() and len(given) <= MAX_NUMBER_DIGITS
     return int(given) if fits and int(given) else None
 
 
 class TemplateState(PageState, rx.State):
-    """``number``: the revision shown; ``current``: the template's current one. ``owned``: it is edited in the dashboard."""
+    """``number``: the shown revision; ``current``: the current one. ``owned``: the template is edited in the dashboard."""
 
     template_id: str = ""
     revision_id: str = ""
@@ -312,7 +315,7 @@ class TemplateState(PageState, rx.State):
 
     @requires()
     async def load(self) -> AsyncIterator[Any]:
-        """Show what the address names; for another template, show the page's outline first."""
+        """Show the template, tab and item of the address. For another template, show the page's outline first."""
         async with self._filling():
             address = Address.of(str(self.router.url.path), self.router.url.query_parameters)
             if str(address.template_id) != self.template_id:
@@ -326,7 +329,7 @@ class TemplateState(PageState, rx.State):
 
     @requires()
     async def delete(self, typed: str) -> AsyncIterator[Any]:
-        """Delete the template after its name was typed; the service checks the privilege."""
+        """Delete the template if ``typed`` is its name. The service checks the privilege."""
         deleted = await authoring.delete(
             runtime(), session(), uuid_of(self.template_id, text.NO_SUCH_TEMPLATE), name=typed
         )
@@ -374,7 +377,7 @@ class TemplateState(PageState, rx.State):
         self.files = file_rows(detail.files, self._place)
 
     async def _choose(self, detail: TemplateDetail, address: Address) -> None:
-        """Show the script or file that the address names, or the first one."""
+        """Show the script or file in the address, or the first one."""
         self.shown = Shown()
         if address.tab == "scripts" and detail.scripts:
             script = next((script for script in detail.scripts if script.name == address.item), detail.scripts[0])
@@ -392,7 +395,7 @@ DOTS: Final = frozenset({"running", "stopped"})
 
 @dataclass(frozen=True)
 class BuiltRow:
-    """``change_href``: the changes since its revision, empty if it is current. ``renamed``: its former name."""
+    """A container. ``change_href``: the changes since its revision; empty if it is current. ``renamed``: its former name."""
 
     vmid: int
     name: str
@@ -408,7 +411,7 @@ class BuiltRow:
 
 
 class TemplateContainersState(PageState, rx.State):
-    """``unseen``: how many containers PVE does not list for this user."""
+    """``unseen``: text with the number of containers that PVE does not list for this user."""
 
     rows: list[BuiltRow] = []
     summary: str = ""
@@ -416,7 +419,7 @@ class TemplateContainersState(PageState, rx.State):
 
     @requires()
     async def load(self) -> None:
-        """Fill the tab when it is open."""
+        """Fill the tab if it is open."""
         query = self.router.url.query_parameters
         if str(query.get("tab", "")) != "containers":
             return

@@ -1,4 +1,4 @@
-"""A template's revisions: the list, the difference between two in blocks, and restoring an older one."""
+"""A template's revisions: the list, the difference between two revisions in blocks, and restoring an older one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class DiffLine:
 
 @dataclass(frozen=True)
 class DiffBlock:
-    """``notes`` are sentences, ``lines`` those of a text."""
+    """A changed part. ``notes`` are sentences, ``lines`` are the lines of its text."""
 
     title: str
     kind: str
@@ -104,7 +104,7 @@ NOTE_CHARS: Final = 2000
 
 @dataclass(frozen=True)
 class RevisionRow:
-    """``change_href``: what the revision changed, ``compare_href``: what changed since; empty where there is nothing to compare."""
+    """``change_href``: what the revision changed; ``compare_href``: what changed since. Empty without a revision to compare."""
 
     number: int
     author: str
@@ -116,7 +116,7 @@ class RevisionRow:
 
 
 class TemplateRevisionsState(PageState, rx.State):
-    """``old``, ``new``: the compared revisions, empty if none. ``restoring``: the revision asked about, 0: none.
+    """``old``, ``new``: the compared revisions; empty if none. ``restoring``: the revision in the dialog; 0: none.
 
     ``refusal``: why it was not restored. ``acting``: the restore is running.
     """
@@ -135,7 +135,7 @@ class TemplateRevisionsState(PageState, rx.State):
 
     @requires()
     async def load(self) -> None:
-        """Fill the tab when it is open."""
+        """Fill the tab if it is open."""
         query = self.router.url.query_parameters
         if str(query.get("tab", "")) != "revisions":
             return
@@ -148,7 +148,7 @@ class TemplateRevisionsState(PageState, rx.State):
 
     @requires()
     async def compare(self, side: str, number: str) -> Any:
-        """Choose one of the compared revisions; the other defaults to the current one."""
+        """Choose one of the compared revisions. The other defaults to the current one."""
         chosen = number_of(number)
         if self._template_id is None or chosen is None:
             return None
@@ -186,7 +186,7 @@ class TemplateRevisionsState(PageState, rx.State):
             yield rx.redirect(routes.template_tab(template_id, "revisions", old=self.current, new=made))
 
     async def _restore(self, template_id: UUID, number: int, note: str) -> int:
-        """The number of the new revision, 0 if the restore was refused."""
+        """Restore a revision. Return the number of the new revision; 0 if it was refused."""
         note = note.strip()[:NOTE_CHARS] or text.RESTORED_FROM.format(number=number)
         try:
             made = await authoring.restore(runtime(), session(), template_id, number, note, expected=self.current)

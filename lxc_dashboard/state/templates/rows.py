@@ -1,4 +1,4 @@
-"""What several pages of templates show: rows with their filters, order and address, and whether changes are offered."""
+"""Shared by pages of templates: rows with their filters, order and address, and whether the user may change templates."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ ASKED_EVERY_S: Final = 30.0
 
 
 class AuthoringState(rx.State):
-    """``may_author``: show the actions; each action checks the privilege again."""
+    """``may_author``: whether to show the actions. Each action checks the privilege again."""
 
     may_author: bool = False
     _asked_at: float = -ASKED_EVERY_S
 
     @requires(background=True)
     async def ask(self) -> None:
-        """Ask PVE. If it does not answer, a message says so and no actions are shown."""
+        """Ask PVE for the user's privilege. If PVE does not answer, a notice says so and no actions are shown."""
         rt, who = runtime(), session()
         async with self:
             if time.monotonic() - self._asked_at < ASKED_EVERY_S:
                 return
         allowed = await rights.may_author(rt, who)
         async with self:
-            # Only after the answer: leaving the page cancels this, and the next page must ask again.
+            # Set only after the answer: leaving the page cancels this handler, and the next page must ask again.
             self._asked_at = time.monotonic()
             self.may_author = allowed
 
@@ -50,7 +50,7 @@ LAYOUTS: Final = ("table", "cards")
 
 @dataclass(frozen=True)
 class Mark:
-    """A property of a template in a word; ``detail`` explains it on hover."""
+    """A property of a template in one word; ``detail`` explains it on hover."""
 
     word: str
     tone: str = "plain"
@@ -81,7 +81,7 @@ class TemplateRow:
 
 @dataclass(frozen=True)
 class Refused:
-    """A template that could not be read, or a finding in one: place and reason."""
+    """The place and reason of a template that could not be read, or of a finding."""
 
     source: str
     place: str
@@ -96,7 +96,7 @@ def finding_row(finding: Finding) -> Refused:
 
 @dataclass(frozen=True)
 class View:
-    """Filters, order and page of the list, as in the address. ``layout`` empty: the browser's last one."""
+    """Filters, order and page of the list, as in the address. ``layout`` empty: the last layout of the browser."""
 
     q: str = ""
     tag: str = ""
@@ -109,7 +109,7 @@ class View:
 
     @classmethod
     def of(cls, query: Mapping[str, Any]) -> View:
-        """Parse the query of an address; invalid values are ignored."""
+        """Parse the query of an address. Ignores invalid values."""
         given = {name: str(query.get(name, ""))[:QUERY_CHARS] for name in ("q", *FILTERS, "sort", "page", "layout")}
         page = given["page"]
         return cls(
@@ -124,11 +124,11 @@ class View:
         )
 
     def typed_over(self, led: View | None, typed: str) -> View:
-        """This view with text that was typed after a choice ``led`` to it."""
+        """This view with the text that the user typed after choosing the view ``led``."""
         return replace(self, q=typed, page=1) if self == led and typed != self.q else self
 
     def address(self, **changed: Any) -> str:
-        """The list's address with this view and ``changed``; a change goes back to the first page."""
+        """The list's address with this view and ``changed``. Goes back to the first page by default."""
         view = replace(self, **({"page": 1} | changed))
         query = {name: getattr(view, name) for name in ("q", *FILTERS) if getattr(view, name)}
         query |= {"sort": view.sort} if view.sort != "name" else {}

@@ -1,6 +1,6 @@
 """Sources of templates: the list, the open source, and the form of a git source.
 
-Inputs hold their own text. Secrets go from the form to the service, and no var holds them.
+Input fields hold their own text. Secrets go from the form to the service, and no var holds them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OWN_KINDS = (SourceKind.CUSTOM, SourceKind.IMPORTED)
 
 @dataclass(frozen=True)
 class SourceRow:
-    """``tone`` is a badge's; ``tried_at`` is empty before the first pass. ``state``: one or two words."""
+    """``state``: one or two words; ``tone``: of its badge. ``tried_at`` is empty before the first pass."""
 
     id: str
     name: str
@@ -48,7 +48,7 @@ class SourceRow:
 
 @dataclass(frozen=True)
 class Brought:
-    """One line of a report: ``Added``, and the names."""
+    """One line of a report: a word such as ``Added``, and the names of templates."""
 
     word: str
     names: str
@@ -62,7 +62,7 @@ class RefusedLine:
 
 @dataclass(frozen=True)
 class OpenedSource:
-    """The open source without its secrets. ``every_s`` as in the form's select."""
+    """The open source without its secrets. ``every_s``: a value of the form's select."""
 
     id: str = ""
     name: str = ""
@@ -174,7 +174,7 @@ FIELDS: Final = (
 
 
 class SourcesState(PageState, rx.State):
-    """``chosen``: the id of the open source, ``new``, or empty. ``formed``: a new count rebuilds the form.
+    """``chosen``: the id of the open source, ``new``, or empty. ``formed``: a count whose change rebuilds the form.
 
     ``access``, ``hooks``: the form's choices. ``offered_*``: the SSH host key to confirm.
     """
@@ -197,7 +197,7 @@ class SourcesState(PageState, rx.State):
 
     @requires()
     async def load(self) -> None:
-        """Show the list and the source that the address names. An open form stays, since a reconnecting page loads again."""
+        """Show the list and the source in the address. An open form stays, since a reconnecting page calls this, too."""
         source_id = str(self.router.url.query_parameters.get("source", ""))
         async with self._filling():
             is_other, self.chosen = source_id != self.chosen, source_id
@@ -221,7 +221,7 @@ class SourcesState(PageState, rx.State):
 
     @requires()
     async def open_with(self, access: str) -> None:
-        """Set which credentials the form asks for."""
+        """Set the kind of credentials that the form asks for."""
         self.access = access if access in {KEEP, *text.SOURCE_ACCESSES} else "none"
 
     @requires()
@@ -231,7 +231,7 @@ class SourcesState(PageState, rx.State):
 
     @requires()
     async def save(self, data: dict[str, Any]) -> AsyncIterator[Any]:
-        """Test the source and store it. The key of a new SSH server is shown first, to confirm with the next click."""
+        """Test the source and store it. Shows the key of a new SSH server first, which the next click confirms."""
         if self.trying:
             return
         self.trying, self.errors = True, dict.fromkeys(FIELDS, "")
@@ -272,7 +272,7 @@ class SourcesState(PageState, rx.State):
 
     @requires()
     async def remove(self, typed: str) -> AsyncIterator[Any]:
-        """Remove the open source after its name was typed."""
+        """Remove the open source if ``typed`` is its name."""
         name = self.opened.name
         removal = await registry.remove(runtime(), session(), uuid_of(self.chosen, text.SOURCE_GONE), name=typed)
         if removal.kept:
@@ -283,7 +283,7 @@ class SourcesState(PageState, rx.State):
             yield rx.redirect(routes.SOURCES)
 
     async def _save(self, data: dict[str, Any]) -> str:
-        """The id of the stored source; empty if a key must be confirmed first."""
+        """Store the source and return its id; empty if the user must confirm a key first."""
         location = str(data.get("location", ""))
         try:
             source = self._source_input(data)

@@ -35,9 +35,9 @@ CHOSEN_AT_MOST: Final = 1000
 
 
 class TemplatesState(PageState, rx.State):
-    """``rows``: the current page of the ``found`` that match. ``chosen``: ids, on all pages.
+    """``rows``: the current page; ``found``: the number of matches. ``chosen``: ids on all pages.
 
-    ``_led``: the view that a choice leads to, until the address follows.
+    ``_led``: the view that the user chose, until the address has it.
     """
 
     rows: list[TemplateRow] = []
@@ -64,14 +64,14 @@ class TemplatesState(PageState, rx.State):
     page_chosen: bool = False
     _view: View = View()
     _led: View | None = None
-    # Tuples, which Reflex does not track: searching a tracked list takes twenty times as long.
+    # Reflex does not track tuples. Searching a tracked list takes twenty times as long.
     _all: tuple[TemplateRow, ...] = ()
     _page: tuple[TemplateRow, ...] = ()
     _deep: frozenset[str] = frozenset()
 
     @requires()
     async def load(self) -> AsyncIterator[Any]:
-        """Show the view of the address: from memory first, then as stored now."""
+        """Show the view of the address, first from memory, then from the database."""
         before, view = self._view.q, View.of(self.router.url.query_parameters)
         self._view, self._led = view.typed_over(self._led, before), None
         self._deep = self._deep if before == self._view.q else frozenset()
@@ -89,7 +89,7 @@ class TemplatesState(PageState, rx.State):
 
     @requires()
     async def search(self, query: str) -> AsyncIterator[Any]:
-        """Filter while the user types: by the rows first, then by packages and scripts. The page changes the address."""
+        """Filter while the user types, first by the rows, then by packages and scripts. The page updates the address."""
         self._view, self._deep = dataclasses.replace(self._view, q=query[:QUERY_CHARS], page=1), frozenset()
         self._apply()
         yield
@@ -98,12 +98,12 @@ class TemplatesState(PageState, rx.State):
 
     @requires()
     async def narrow(self, name: str, value: str) -> Any:
-        """Set one of ``FILTERS``; empty: any."""
+        """Set one of ``FILTERS``; an empty value means any."""
         return self._lead(self._with(**{name: value})) if name in FILTERS else None
 
     @requires()
     async def sort_by(self, key: str) -> Any:
-        """Sort by a column; again: reverse."""
+        """Sort by a column. A second call reverses the order."""
         if key not in SORTS:
             return None
         view = self._coming()
@@ -111,7 +111,7 @@ class TemplatesState(PageState, rx.State):
 
     @requires()
     async def remember(self, layout: str) -> None:
-        """Use the browser's last layout if the address names none."""
+        """Use the last layout of the browser if the address has none."""
         if layout in LAYOUTS and not self._view.layout:
             self.layout = layout
 
@@ -122,7 +122,7 @@ class TemplatesState(PageState, rx.State):
 
     @requires()
     async def pick(self, template_id: str) -> None:
-        """Choose a template, or undo that."""
+        """Select a template, or deselect it."""
         others = [other for other in self.chosen if other != template_id]
         known = template_id in {row.id for row in self._page}
         self.chosen = others if len(others) < len(self.chosen) else [*others, *([template_id] if known else [])]
@@ -130,7 +130,7 @@ class TemplatesState(PageState, rx.State):
 
     @requires()
     async def pick_page(self) -> None:
-        """Choose all of the page; if they are chosen, none of it."""
+        """Select all templates of the page, or deselect them if all are selected."""
         ids = [row.id for row in self._page]
         if self.page_chosen:
             self.chosen = [other for other in self.chosen if other not in ids]
@@ -140,7 +140,7 @@ class TemplatesState(PageState, rx.State):
 
     @requires()
     async def pick_found(self) -> None:
-        """Choose all that match."""
+        """Select all templates that match."""
         self.chosen = [row.id for row in self._matching()][:CHOSEN_AT_MOST]
         self._tick()
 
@@ -160,7 +160,7 @@ class TemplatesState(PageState, rx.State):
         yield TemplatesState.load
 
     def _coming(self) -> View:
-        """The view that the last choice leads to, with later input; otherwise the current view."""
+        """The view that the user chose, with later input, or else the current view."""
         return self._view if self._led is None else self._led.typed_over(self._led, self._view.q)
 
     def _with(self, **changed: Any) -> View:
@@ -199,7 +199,7 @@ class TemplatesState(PageState, rx.State):
         return matching(self._all, self._view, self._deep)
 
     def _apply(self) -> None:
-        """Set the vars from ``_view`` and ``_all``; unchanged ones are not sent."""
+        """Set the vars from ``_view`` and ``_all``. Unchanged vars are not sent."""
         view, found = self._view, self._matching()
         pages = max(1, -(-len(found) // PAGE_ROWS))
         page = min(view.page, pages)

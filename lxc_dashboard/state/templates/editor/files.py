@@ -1,4 +1,4 @@
-"""The editor's files: texts and uploads, their targets, and what happens to an existing file."""
+"""The editor's files: texts and uploads, their target directories and policies."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class FileForm:
 
 
 class FilesState(EditorPart, EditorState):
-    """``file_text``: the text that the input began with; ``_typed_files``: edited texts that are not in the draft yet."""
+    """``file_text``: the initial text of the input; ``_typed_files``: edited texts that are not in the draft yet."""
 
     files: list[FileRow] = []
     file: FileForm = FileForm()
@@ -99,7 +99,7 @@ class FilesState(EditorPart, EditorState):
         self._set(files=rows, file=self._file_form(item), upload_url=routes.draft_files(self.draft_id))
 
     async def _load_file(self) -> None:
-        """Open the file that was open, or the first one."""
+        """Open the previously open file, or the first one."""
         item = self._work.file(self.file.key) or next(iter(self._work.files), None)
         if item is None or self._file_epoch != self.epoch or item.key != self.file.key:
             await self._open_file(item)
@@ -121,14 +121,14 @@ class FilesState(EditorPart, EditorState):
 
     @requires()
     async def uploaded(self, name: str, sha256: str, size: int) -> Any:
-        """Add an uploaded file, or replace the content of the one with its name. Its size comes from the draft."""
+        """Add an uploaded file, or replace the content of the file with its name. Its size comes from the draft."""
         del size
         data = await drafts.read_file(runtime(), session(), self._draft(), str(sha256))
         return await self._take_file(str(name)[:NAME_CHARS], str(sha256), len(data))
 
     @requires()
     async def replaced(self, name: str, sha256: str, size: int) -> Any:
-        """Replace the content of the open file by an upload of any name."""
+        """Replace the content of the open file with an upload of any name."""
         del name
         return await self.uploaded(self.file.name, sha256, size) if self.file.key else None
 
@@ -194,7 +194,7 @@ class FilesState(EditorPart, EditorState):
             found = data.decode("utf-8")
         except UnicodeDecodeError:
             return None
-        # The browser's editor supports one kind of line end: showing a file must not change it.
+        # The browser's editor would change CR line ends, and showing a file must not change it.
         return None if "\0" in found or "\r" in found else found
 
     def _file_form(self, item: FileItem | None) -> FileForm:

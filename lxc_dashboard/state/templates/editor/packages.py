@@ -19,7 +19,7 @@ LISTED_NAME: Final = "packages"
 
 @dataclass(frozen=True)
 class ListRow:
-    """``lines`` of a shared bucket are its current packages."""
+    """A package list. ``lines`` of a shared bucket are its current packages."""
 
     key: str
     name: str
@@ -30,14 +30,14 @@ class ListRow:
 
 @dataclass(frozen=True)
 class BucketChoice:
-    """A shared bucket that the template does not have."""
+    """A shared bucket that the template does not use."""
 
     id: str
     label: str
 
 
 class PackagesState(EditorPart, EditorState):
-    """``list_trouble``: why a list was not added. ``bucket_choices``: shared buckets that the template does not have."""
+    """``list_trouble``: why a list was not added. ``bucket_choices``: shared buckets that the template does not use."""
 
     lists: list[ListRow] = []
     bucket_choices: list[BucketChoice] = []
@@ -48,7 +48,7 @@ class PackagesState(EditorPart, EditorState):
     _bucket_names: dict[str, tuple[str, str]] = {}
 
     async def _on_open(self) -> list[Any]:
-        """Load the shared buckets, and the contents of those that the template has."""
+        """Load the shared buckets, with the packages of those that the template uses."""
         found = await buckets.list_buckets(runtime(), session())
         self._buckets = [BucketChoice(str(b.id), f"{b.name}.{b.manager.value} ({b.packages})") for b in found]
         self._bucket_names = {str(b.id): (b.name, b.manager.value) for b in found}

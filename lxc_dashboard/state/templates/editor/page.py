@@ -1,11 +1,11 @@
-"""The page of the template editor: the user's draft, which of its fields are invalid, and how it is kept.
+"""The page of the template editor: shows the user's draft and its invalid fields, and stores the draft.
 
-``EditorState`` holds the draft. Scripts, package lists, files and the dialogs of a save are substates of it, each in a
-module of its own (``EditorPart``). All of them work on one ``work.Work``.
+``EditorState`` holds the draft. Scripts, package lists, files and the dialogs of a save are its substates (``EditorPart``),
+each in its own module. All of them work on one ``work.Work``.
 
-Inputs hold their own text, and the server does not echo it. ``versions`` counts for each field how often the server has set
-it: a new count rebuilds the input. ``epoch`` names one loading of the page. Text from an earlier epoch comes after a restart
-of the server: it is stored, and shown again.
+Input fields hold their own text, and the server does not echo it. ``versions`` counts for each field how often the server
+has set it. A new count rebuilds the input field. ``epoch`` identifies one loading of the page. Text with an earlier epoch
+was typed before a restart of the server. It is stored, and shown again.
 """
 
 from __future__ import annotations
@@ -47,42 +47,42 @@ TEXT_FIELDS: Final = frozenset({("scripts", "content"), ("files", "content")})
 
 
 class EditorPart:
-    """What the editor calls in each of its parts. A part overrides what concerns it.
+    """Hooks that the editor calls in each of its parts. A part overrides those that it needs.
 
-    A part is a substate: it reads and sets the editor's vars as its own, and knows no other part.
+    A part is a substate: it reads and sets the editor's vars like its own, and does not know other parts.
     """
 
     def _on_begin(self, draft: Draft, *, is_same: bool) -> None:
-        """A draft was opened. ``is_same``: this tab had it open, and nobody stored it since."""
+        """React to an opened draft. ``is_same``: this tab had it open, and no other window stored it since."""
 
     async def _on_open(self) -> list[Any]:
-        """Load what the part shows of the draft that was just opened. Return events to follow."""
+        """Load the part's data for the opened draft. Return events to run next."""
         return []
 
     def _on_draw(self) -> None:
         """Set the part's vars from the work."""
 
     async def _on_keep(self, _rt: Runtime, _who: Session) -> bool:
-        """Store in the draft what only the part has. False if that failed; the user then sees an error."""
+        """Store in the draft the data that only the part has. If it fails, show an error and return False."""
         return True
 
     async def _on_text(self, _part: str, _epoch: str, _key: str, _written: str) -> Any:
-        """The user left the page before a long text was sent: store it where it belongs to this part."""
+        """Store a long text that the browser sent when the user left the page, if it belongs to this part."""
         return None
 
     async def _on_reopen(self, _script: str, _file: str) -> list[Any]:
-        """Open again what this tab had open before the server restarted, by name. Return events to follow."""
+        """Open the script or file that was open before the server restarted, by name. Return events to run next."""
         return []
 
     async def _on_refused(self) -> None:
-        """A save was refused: open the first invalid entry."""
+        """Open the first invalid entry, because a save was refused."""
 
 
 class EditorState(PageState, rx.State):
     """``/templates/new`` and ``/templates/<id>/edit``.
 
-    ``errors``: by path of the field; ``invalid_parts``: the parts that have some. ``dirty``: the draft differs from what is
-    saved.
+    ``errors``: by path of the field; ``invalid_parts``: the parts with errors. ``dirty``: the draft differs from the saved
+    template.
     """
 
     draft_id: str = ""
@@ -126,7 +126,7 @@ class EditorState(PageState, rx.State):
 
     @requires()
     async def typed(self, epoch: str, path: str, value: str) -> AsyncIterator[Any]:
-        """Set one field. Texts of scripts and files come this way when the user leaves the page before they were sent."""
+        """Set one field. Also receives unsent texts of scripts and files when the user leaves the page."""
         if not await self._opened(epoch):
             return
         part, _, rest = path.partition(".")
@@ -149,13 +149,13 @@ class EditorState(PageState, rx.State):
 
     @requires()
     async def reopen(self, part: str, script: str, file: str) -> Any:
-        """Open again what this tab had open before the server restarted, by name."""
+        """Open the part, script and file that this tab had open before the server restarted, by name."""
         await self.go(part)
         return [event for each in self._parts() for event in await each._on_reopen(script, file)]
 
     @requires(background=True)
     async def keep(self) -> None:
-        """Store the draft a moment after the first change. Changes made meanwhile go along."""
+        """Store the draft ``KEEP_AFTER_S`` after the first change, with all changes until then."""
         rt, who = runtime(), session()
         async with self:
             if self._waiting:
@@ -172,12 +172,12 @@ class EditorState(PageState, rx.State):
 
     @requires()
     async def keep_again(self) -> None:
-        """Try once more to store the draft."""
+        """Retry storing the draft."""
         await self._keep_now(runtime(), session())
 
     @requires()
     async def keep_mine(self) -> None:
-        """Store this window's draft over that of another window."""
+        """Overwrite the draft of another window with the draft of this window."""
         await self._keep_now(runtime(), session(), mine=True)
 
     @requires()
@@ -189,7 +189,7 @@ class EditorState(PageState, rx.State):
     # Opening
 
     async def _open(self) -> list[Any]:
-        """Open the user's draft of what the address names, or begin one; return events to follow. Stores this tab's text first."""
+        """Open or begin the user's draft for the address. Stores this tab's text first. Return events to run next."""
         if not self.other_window:
             await self._keep_now(runtime(), session())
         template_id, copy_of = _address(str(self.router.url.path), self.router.url.query_parameters)
@@ -205,20 +205,20 @@ class EditorState(PageState, rx.State):
         return following
 
     async def _opened(self, epoch: str = "") -> bool:
-        """Whether a draft is open. After a restart of the server, open it before text is stored.
+        """Return whether a draft is open. After a restart of the server, open it first.
 
-        Inputs that disappear after a save or a discard still send their text: it belongs to no draft.
+        Input fields that disappear after a save or a discard still send their text. It belongs to no draft.
         """
         if not self.draft_id and (not epoch or epoch != self.epoch):
             await self._open()
         return bool(self.draft_id)
 
     def _draft(self) -> UUID:
-        """The open draft's id. Raises ``NotFoundError`` where none is open: it was saved or discarded a moment ago."""
+        """The open draft's id. Raises ``NotFoundError`` if the draft was just saved or discarded."""
         return uuid_of(self.draft_id, text.DRAFT_NONE)
 
     async def _begin(self, draft: Draft) -> list[Any]:
-        """Show a draft; return events to follow. Where nobody stored it since this tab did, the tab's text stays."""
+        """Show a draft. The tab's text stays if no other window stored the draft since. Return events to run next."""
         is_same = self.draft_id == str(draft.id) and self._seen == draft.updated_at
         self.epoch = secrets.token_hex(4)
         if not is_same:
@@ -238,14 +238,14 @@ class EditorState(PageState, rx.State):
         return following
 
     def _parts(self) -> list[EditorPart]:
-        """The parts of the editor; a part finds the others by the editor that it belongs to."""
+        """The parts of the editor. ``self`` is the editor or one of its parts."""
         editor = self.parent_state if isinstance(self, EditorPart) else self
         return [part for part in editor.substates.values() if isinstance(part, EditorPart)] if editor else []
 
     # Showing
 
     def _draw(self) -> None:
-        """Set what the page shows of the work, in the editor and in its parts."""
+        """Set the vars of the editor and its parts from the work."""
         work = self._work
         self._set(
             form={"name": work.name, **work.config},
@@ -256,7 +256,7 @@ class EditorState(PageState, rx.State):
             part._on_draw()
 
     def _mark(self) -> None:
-        """Show the faults of touched fields; those of all fields once a save was refused."""
+        """Show the errors of touched fields, or of all fields after a refused save."""
         faults = self._work.paths(faults_of(self._work.content()))
         shown = {path: why for path, why in faults.items() if self._showing_all or path in self._touched}
         shown = {**self._refused, **shown}
@@ -266,17 +266,17 @@ class EditorState(PageState, rx.State):
         self._set(errors=shown, invalid_parts=parts_of(shown))
 
     def _faults_in(self, part: str, key: str) -> int:
-        """How many fields of a script, file or list are shown as invalid."""
+        """The number of fields of a script, file or list that are shown as invalid."""
         return sum(path.startswith(f"{part}.{key}.") for path in self.errors)
 
     def _set(self, **values: Any) -> None:
-        """Set vars that differ: only these are sent."""
+        """Set the vars that differ, so that only these are sent."""
         for name, value in values.items():
             if getattr(self, name) != value:
                 setattr(self, name, value)
 
     def _shown_anew(self, *paths: str) -> None:
-        """Rebuild these inputs with the server's values."""
+        """Rebuild these input fields with the server's values."""
         self.versions = {**self.versions, **{path: self.versions.get(path, 0) + 1 for path in paths}}
 
     # Keeping
@@ -290,14 +290,14 @@ class EditorState(PageState, rx.State):
         return EditorState.keep
 
     def _kept(self, content: DraftContent, at: datetime) -> None:
-        """Note what is stored. A draft that equals what is saved counts as not begun."""
+        """Show when the draft was stored. A draft that equals the saved template counts as not begun."""
         self.dirty = content != self._saved
         self.kept_at = at.isoformat() if self.dirty else ""
 
     async def _keep_now(self, rt: Runtime, who: Session, *, mine: bool = False) -> bool:
-        """Store the draft; False where that failed: the page says why, and the next change tries again.
+        """Store the draft. If it fails, show why and return False; the next change retries.
 
-        ``mine``: overwrite what another window of the user stored.
+        ``mine``: overwrite the draft that another window of the user stored.
         """
         if self.draft_id:
             for part in self._parts():

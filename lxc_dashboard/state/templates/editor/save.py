@@ -1,4 +1,4 @@
-"""Saves a draft as a revision: shows the changes first, and handles a revision that another user saved meanwhile."""
+"""Saves a draft as a revision. Shows the changes first, and handles a newer revision of another user."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class OvertakenNote:
 
 
 class SaveState(EditorPart, EditorState):
-    """``dialog``: the open one: save, compare or none. ``found``: findings about the content to save.
+    """``dialog``: the open dialog (save or compare), or empty. ``found``: findings about the content to save.
 
-    ``other_faults``: faults that no field of the page shows.
+    ``other_faults``: errors that no field of the page shows.
     """
 
     dialog: str = ""
@@ -54,7 +54,7 @@ class SaveState(EditorPart, EditorState):
 
     @requires()
     async def ask_save(self) -> AsyncIterator[Any]:
-        """Show the changes before a save, or the faults if there are any."""
+        """Show the changes before a save, or the errors if there are any."""
         if not await self._opened():
             return
         self._refused = {}
@@ -82,7 +82,7 @@ class SaveState(EditorPart, EditorState):
 
     @requires()
     async def save(self, data: dict[str, Any]) -> AsyncIterator[Any]:
-        """Save the revision. If another user saved one meanwhile, show it instead."""
+        """Save the revision. If there is a newer revision of another user, show that instead."""
         async for event in self._save(str(data.get(NOTE, "")), None):
             yield event
 
@@ -149,7 +149,7 @@ class SaveState(EditorPart, EditorState):
         yield rx.redirect(routes.template(revision.template_id))
 
     async def _refuse(self, faults: Mapping[str, str]) -> Any:
-        """Show each fault beside its field, and open the first invalid part."""
+        """Show each error beside its field, and open the first invalid part."""
         found = self._work.paths(faults)
         self.note_error = found.pop(NOTE, "")
         self._showing_all, self._refused = True, found
@@ -165,7 +165,7 @@ class SaveState(EditorPart, EditorState):
         return notify_warning(text.SAVE_INVALID.format(count=len(self.errors)))
 
     def _forget(self) -> None:
-        """Clear the draft in this tab, so that leaving does not ask."""
+        """Clear the draft in this tab, so that leaving the page does not ask for confirmation."""
         self.draft_id, self.dirty, self.dialog, self.note, self._stored = "", False, "", "", None
 
     def _show_overtaken(self, found: Overtaken | None) -> None:

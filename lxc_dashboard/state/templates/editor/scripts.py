@@ -1,4 +1,4 @@
-"""The editor's scripts: the list in the order of the run, the open script, and ShellCheck's findings in it."""
+"""The editor's scripts: the list in the order of the run, the open script, and its findings of ShellCheck."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FINDINGS_SHOWN: Final = 100
 
 @dataclass(frozen=True)
 class ScriptRow:
-    """``faults``: the number of invalid fields; ``findings``: that of ShellCheck's findings, where it ran."""
+    """``faults``: the number of invalid fields; ``findings``: the number of ShellCheck's findings, if it ran."""
 
     key: str
     name: str
@@ -42,7 +42,7 @@ class ScriptForm:
 
 
 class ScriptsState(EditorPart, EditorState):
-    """``script_text`` is the text that the input began with; what the user typed since is in the work."""
+    """``script_text``: the initial text of the input. The current text is in the work."""
 
     scripts: list[ScriptRow] = []
     script_order: list[str] = []
@@ -149,7 +149,7 @@ class ScriptsState(EditorPart, EditorState):
 
     @requires(background=True, supersedes=True)
     async def check_script(self) -> None:
-        """Run ShellCheck on the open script. A later run cancels an earlier one."""
+        """Run ShellCheck on the open script. A new run cancels the previous one."""
         async with self:
             self._lints += 1
             mine, item = self._lints, self._work.script(self.script.key)

@@ -1,6 +1,6 @@
-"""The draft in the editor with every field as text, valid or not. Pure.
+"""The draft in the editor, with every field as text, valid or not. Pure.
 
-Scripts, files and package lists have a ``key`` that stays when they are renamed or moved. A field is named by its path:
+Scripts, files and package lists have a ``key`` that does not change when they are renamed or moved. Paths name fields:
 ``name``, ``config.cpu``, ``scripts.<key>.timeout_s``, ``files.<key>.mode``, ``packages.<key>.lines``.
 """
 
@@ -66,7 +66,7 @@ class FileItem:
 
 @dataclass(frozen=True)
 class ListItem:
-    """Packages of one manager, one a line. With ``shared_id`` they belong to a shared bucket and cannot be edited here."""
+    """Packages of one manager, one a line. With ``shared_id`` they belong to a shared bucket and are read-only."""
 
     key: str
     name: str
@@ -138,7 +138,7 @@ def bucket_of(item: ListItem) -> Bucket:
 
 
 def _package(line: str, manager: PackageManager) -> PackageEntry:
-    """Keep an invalid line as it is: a save reports it."""
+    """Parse a line. An invalid line stays as it is, so that a save reports it."""
     try:
         return read_line(line, manager)
     except RuleError:
@@ -146,12 +146,12 @@ def _package(line: str, manager: PackageManager) -> PackageEntry:
 
 
 FIELD_CHARS: Final = 10_000
-# One more than a script may have: a save reports a text that was cut.
+# One more than the limit of a script, so that a save reports a text that was cut.
 TEXT_CHARS: Final = (1 << 20) + 1
 LIST_CHARS: Final = MAX_LIST_BYTES + 1
 
 _CHARS: Final = {"content": TEXT_CHARS, "lines": LIST_CHARS}
-# Set by an upload or a choice, never typed.
+# Fields that are set by an upload or a choice, never typed.
 _GIVEN: Final = frozenset({"key", "sha256", "size", "shared_id"})
 LIST_FAULTS_SHOWN: Final = 5
 LISTS: Final = frozenset({"scripts", "files", "packages"})
@@ -163,7 +163,7 @@ Item = TypeVar("Item", ScriptItem, FileItem, ListItem)
 
 @dataclass(frozen=True)
 class Work:
-    """``config`` by field, as text; flags are ``on`` or empty."""
+    """The draft as text. ``config`` by field; flags are ``on`` or empty."""
 
     name: str = ""
     config: Mapping[str, str] = field(default_factory=dict)
@@ -191,7 +191,7 @@ class Work:
         )
 
     def typed(self, path: str, value: str) -> Work:
-        """The work with that field set; unchanged if there is no such field."""
+        """The work with the field at ``path`` set; unchanged if there is no such field."""
         part, _, rest = path.partition(".")
         if part == "name" and not rest:
             return replace(self, name=value[:FIELD_CHARS])
@@ -222,13 +222,13 @@ class Work:
         return replace(self, scripts=ordered((*self.scripts, item)))
 
     def moved(self, key: str, to: int) -> Work:
-        """Move the script to another place, from 0; names get new numbers where the order needs them."""
+        """Move the script to place ``to`` (from 0). Names get new numbers where the order needs them."""
         if key not in {item.key for item in self.scripts} or not 0 <= to < len(self.scripts):
             return self
         scripts = tuple(script_of(place, item) for place, item in enumerate(self.scripts))
         names = {item.name for item in self.scripts}
         if len(names) < len(scripts):
-            return self  # two of one name: the user must rename one first
+            return self  # two scripts have the same name: the user must rename one first
         named = draft.moved(scripts, next(item.name for item in self.scripts if item.key == key), to)
         order = [item for item in self.scripts if item.key != key]
         order.insert(to, next(item for item in self.scripts if item.key == key))
@@ -244,7 +244,7 @@ class Work:
     # Files and package lists
 
     def with_file(self, name: str, sha256: str, size: int) -> Work:
-        """Add a file, or replace the content of the one with that name."""
+        """Add a file, or replace the content of the file with that name."""
         there = next((item for item in self.files if item.name == name), None)
         if there is not None:
             return self.with_content(there.key, sha256, size)
@@ -270,7 +270,7 @@ class Work:
         )
 
     def script(self, key: str, name: str = "") -> ScriptItem | None:
-        """Find a script by its key; by its name if the key is from before a restart."""
+        """Find a script by its key, or by its name if the key is from before a restart."""
         return _found(self.scripts, key, name)
 
     def file(self, key: str, name: str = "") -> FileItem | None:
@@ -280,7 +280,7 @@ class Work:
         return {item.key for items in (self.scripts, self.files, self.packages) for item in items}
 
     def paths(self, faults: Mapping[str, str]) -> dict[str, str]:
-        """Faults as sentences, by the paths of their fields; services name scripts, files and lists by their names."""
+        """Errors as sentences, by the editor's paths. ``faults`` has the services' paths, with names in place of keys."""
         found: dict[str, str] = {}
         for name, fault in faults.items():
             found.setdefault(self._path(name), fault[:1].upper() + fault[1:])
@@ -293,7 +293,7 @@ class Work:
         if part == "packages":
             key = next((found.key for found in self.packages if (found.name, found.manager) == (item, last)), "")
             return f"packages.{key}.lines" if key else name
-        # Of two with one name, the second is invalid.
+        # If two have the same name, the second is invalid.
         key = next((found.key for found in reversed(items) if found.name == item), "")
         return f"{part}.{key}.{last}" if key else name
 
@@ -315,7 +315,7 @@ def _set(items: tuple[Item, ...], key: str, name: str, value: str) -> tuple[Item
 
 
 def _typed(item: ScriptItem | FileItem | ListItem, key: str) -> frozenset[str]:
-    """The fields of the item that a user types; empty if ``key`` is another's."""
+    """The fields of the item that a user types; empty if ``key`` belongs to another item."""
     return frozenset(field.name for field in fields(item)) - _GIVEN if item.key == key else frozenset()
 
 
@@ -325,7 +325,7 @@ def _found(items: tuple[Item, ...], key: str, name: str) -> Item | None:
 
 
 def _key(kind: str, name: str, taken: set[str]) -> str:
-    """Derived from the name, so that it stays valid after a restart of the server."""
+    """A new key, derived from the name so that it stays valid after a restart of the server."""
     stem = f"{kind}{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:10]}"
     keys = (stem, *(f"{stem}-{n}" for n in range(2, len(taken) + 3)))
     key = next(key for key in keys if key not in taken)
@@ -334,7 +334,7 @@ def _key(kind: str, name: str, taken: set[str]) -> str:
 
 
 def faults_of(content: DraftContent) -> dict[str, str]:
-    """What a save would refuse, by the services' names of the fields."""
+    """The errors of a save, by the services' paths of fields."""
     contents = {file.sha256: b"" for file in content.files}
     shared = {
         bucket.shared_id: Bucket(bucket.name, PackageManager(bucket.manager), (), bucket.shared_id)
@@ -349,7 +349,7 @@ def faults_of(content: DraftContent) -> dict[str, str]:
 
 
 def list_faults(work: Work, key: str) -> str:
-    """The faults of the template's own list ``key``, line by line; empty where each line is valid."""
+    """The errors of the template's own list ``key``, line by line; empty if all lines are valid."""
     item = next((item for item in work.packages if item.key == key and not item.shared_id), None)
     if item is None:
         return ""
