@@ -1,6 +1,6 @@
-"""PostgreSQL and Valkey from wheels: real servers for the demo and the tests.
+"""PostgreSQL and Valkey from Python wheels: real servers for the demo and the tests.
 
-Only the wheels' programs are used, in the foreground. No server outlives the process that started it.
+Runs the wheels' programs in the foreground. No server outlives the process that started it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PORT_TRIES = 5
 
 
 class EmbeddedServices:
-    """Both servers over one data folder. Start it from the main thread: the kernel ends the servers with that thread.
+    """Both servers with one data folder. Start them from the main thread: the kernel ends the servers when that thread ends.
 
     ``durable=False`` is for tests: no fsync, no append-only file.
     """

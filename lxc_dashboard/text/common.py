@@ -1,4 +1,4 @@
-"""Texts of several pages: the frame, problems, states of guests, navigation."""
+"""Texts shared by several pages: the frame, problems, states of guests, navigation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIGNED_IN_AS: Final = "Signed in as"
 SIGN_OUT: Final = "Sign out"
 CANCEL: Final = "Cancel"
 CLOSE: Final = "Close"
-# In a question whether to cancel
+# Answer in a confirmation of a cancel
 DO_NOT_CANCEL: Final = "Do not cancel"
 MORE_ACTIONS: Final = "More actions"
 RETRY: Final = "Retry"
@@ -50,7 +50,7 @@ NOT_FOUND_TITLE: Final = "Page not found"
 NOT_FOUND_DETAIL: Final = "The address is wrong, or the page no longer exists."
 TO_DASHBOARD: Final = "Go to the dashboard"
 
-# Counts, one and many
+# Nouns of counts: singular and plural
 COUNTED: Final = {
     "byte": ("1 byte", "{count} bytes"),
     "container": ("1 container", "{count} containers"),

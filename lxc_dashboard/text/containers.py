@@ -1,4 +1,4 @@
-"""The list of containers, and a container's console."""
+"""Texts of the list of containers and of a container's console."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 from lxc_dashboard.text.common import CANCEL, FAILED_TITLE, MISSING_PRIVILEGE, REMEDY_RETRY, REMEDY_UNREACHABLE, RETRY
 
-# For each page that shows the feed
+# For all pages with the feed
 ACT_UNKNOWN: Final = "{act} is not something to do to a container"
 FEED_WORDS: Final = {
     "retry": RETRY,
@@ -27,7 +27,7 @@ FEED_WORDS: Final = {
     "used_of": "{used} of {total}",
 }
 
-# By the names in guest_table.js
+# Keys as in guest_table.js
 GUEST_WORDS: Final = {
     **FEED_WORDS,
     "console": "Console",

@@ -1,4 +1,4 @@
-"""The wizard that creates containers, and batches."""
+"""Texts of the wizard that creates containers, and of batches."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ CHANGED: Final = "changed"
 RESET_FIELD: Final = "Reset {field} to the template's default"
 TEMPLATE_GONE: Final = "{template} no longer exists: no template is selected"
 FELL_BACK: Final = "{field} {was} is no longer on {node}: {now} is used instead"
-# Beside the field, when the node lacks what the template names
+# Beside a field: the node lacks the template's value, so another value is selected
 STANDS_IN: Final = {
     "ostemplate": "The template needs {wish}. Neither {node} nor PVE's list has it: {now} is selected instead",
     "storage": "The template uses storage {wish}, which {node} does not have: {now} is selected instead",
     "bridge": "The template uses bridge {wish}, which {node} does not have: {now} is selected instead",
 }
-# The same for a user who cannot see every storage
+# The same, for a user who does not see every storage
 STANDS_IN_UNSEEN: Final = {
     "ostemplate": "The template needs {wish}. No storage that you can see on {node} has it, nor does PVE's list: {now} is selected instead. You need Datastore.Audit to see a storage",
     "storage": "The template uses storage {wish}. It is not on {node}, or you lack Datastore.Audit at /storage/{wish}. {now} is selected instead",

@@ -1,4 +1,4 @@
-"""The dashboard: nodes with their figures, and jobs that may need attention."""
+"""Texts of the dashboard: nodes with their usage, and jobs that may need attention."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ JOBS_TO_SEE: Final = "Jobs running, waiting, or failed in the last 24 h"
 NO_JOBS_TO_SEE: Final = "No job is running or waiting, and none failed in the last 24 h."
 ALL_JOBS_THERE: Final = "All jobs"
 
-# By the names in node_table.js
+# Keys as in node_table.js
 NODE_WORDS: Final = {
     **FEED_WORDS,
     "title": NODES_TITLE,

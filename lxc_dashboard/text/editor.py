@@ -1,4 +1,4 @@
-"""The editor of a template."""
+"""Texts of the template editor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The frame of every page: running jobs, status line, search."""
+"""Texts of the frame of every page: running jobs, status line, search."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lxc_dashboard.text.common import CLOSE, LOADING
 from lxc_dashboard.text.dashboard import ALL_JOBS_THERE
 from lxc_dashboard.text.jobs import PROGRESS
 
-# By the names in running.js
+# Keys as in running.js
 RUNNING_WORDS: Final = {
     "running": "running",
     "title": "Running now",
@@ -23,7 +23,7 @@ RUNNING_WORDS: Final = {
 PVE_TASK: Final = "PVE {type}"
 TASK_RUNNING: Final = "running"
 
-# By the names in status_line.js
+# Keys as in status_line.js
 STATUS_WORDS: Final = {
     "age": "Feed age {seconds} s",
     "nodes": "{up}/{all} nodes",
@@ -32,7 +32,7 @@ STATUS_WORDS: Final = {
 
 DAEMON_SILENT: Final = "pvedaemon does not answer on {nodes}"
 
-# By the names in palette.js
+# Keys as in palette.js
 SEARCH_WORDS: Final = {
     "verb": "Search",
     "key": "Ctrl K",

@@ -1,4 +1,4 @@
-"""The jobs: their list, one job, its log."""
+"""Texts about jobs: the list, the page of one job, its log."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ JOB_KINDS: Final = {
     "ostemplate.download": "Download",
     "snapshot.create": "Snapshot",
 }
-# A job that a newer version stored, as its page shows it after a downgrade
+# On the page of a job that a newer version stored, after a downgrade
 UNKNOWN_KIND: Final = (
     "This version of the dashboard does not know jobs of the kind {kind}, so its page shows no details. "
     "Upgrade the dashboard and its workers to the version that ran the job."
@@ -97,7 +97,7 @@ STEP_COUNTS: Final = {
     "packages": "packages {done}/{all}",
     "scripts": "scripts {done}/{all}",
 }
-# What the counts are of
+# Nouns for the counts
 STEP_NOUNS: Final = {"files": "file", "packages": "package step", "scripts": "script"}
 SHOW_IN_LOG: Final = "Show in the log"
 CANCEL_JOB: Final = "Cancel"

@@ -1,4 +1,4 @@
-"""The list of keyboard shortcuts."""
+"""Texts of the list of keyboard shortcuts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lxc_dashboard.text.common import CLOSE, NAV_CONTAINERS, NAV_TEMPLATES
 from lxc_dashboard.text.containers import CONSOLE
 from lxc_dashboard.text.creation import CREATE_TITLE
 
-# By the names in shortcuts.js
+# Keys as in shortcuts.js
 SHORTCUT_WORDS: Final = {
     "title": "Keyboard shortcuts",
     "single": "Single-key shortcuts",
@@ -16,7 +16,7 @@ SHORTCUT_WORDS: Final = {
     "off": "off",
     "close": CLOSE,
 }
-# By place: the keys, their effect, and whether they work without Ctrl or Alt
+# By place: the keys, their effect, and whether they work without Ctrl or Alt.
 SHORTCUTS: Final = {
     "Everywhere": (
         ("Ctrl K", "Search", False),

@@ -1,4 +1,4 @@
-"""The sign-in."""
+"""Texts of the sign-in page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sources of templates."""
+"""Texts of the page of template sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list of templates, and one template in its tabs."""
+"""Texts of the list of templates, and of one template in its tabs."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ IN_PVE: Final = "In PVE"
 YES: Final = "Yes"
 NO: Final = "No"
 CONFIG_ASKED: Final = "choose in the wizard"
-# Label, unit, and what PVE makes of it.
+# Label, unit, and the meaning in PVE.
 TEMPLATE_FIELDS: Final = {
     "app": ("App", "", "Not in PVE: the name shown to users"),
     "description": ("Description", "", "Not in PVE: the description shown to users"),

@@ -1,4 +1,4 @@
-"""Messages in words: each code of ``lxc_dashboard.messages`` has its text in one of the tables here."""
+"""Texts of messages. Each code of ``lxc_dashboard.messages`` has its text in one of the tables in this package."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ MESSAGES: Final[Mapping[str, str | tuple[str, str] | WithRemedy]] = {
 
 
 def in_words(code: str, params: Mapping[str, Any], message: str = "") -> str:
-    """One line of text. ``message`` for what has no code; a code of a newer version shows as it is, with its parameters."""
+    """The text of a message, in one line. Without ``code`` it is ``message``.
+
+    An unknown code, as of a newer version, is shown itself with its parameters.
+    """
     if not code:
         return message
     words = MESSAGES.get(code)
@@ -47,13 +50,13 @@ def in_words(code: str, params: Mapping[str, Any], message: str = "") -> str:
 
 
 def in_words_of(stored: Mapping[str, Any] | Message) -> str:
-    """Of a message, also as it is stored in a result, an error or a parameter."""
+    """The text of a message, also of one stored in a result, an error or a parameter."""
     message = stored if isinstance(stored, Message) else Message.from_json(stored)
     return in_words(message.code, message.params, message.text)
 
 
 def remedy_of(stored: Mapping[str, Any] | Message) -> str:
-    """What to do about it: as the code's own text says, else as that of a message it quotes. Empty where none says it."""
+    """The remedy of a message: its own, or else that of a message among its parameters. Empty if there is none."""
     message = stored if isinstance(stored, Message) else Message.from_json(stored)
     words = MESSAGES.get(message.code)
     quoted = (remedy_of(value) for value in message.params.values() if isinstance(value, Mapping | Message))
@@ -62,7 +65,7 @@ def remedy_of(stored: Mapping[str, Any] | Message) -> str:
 
 
 def with_remedy(stored: Mapping[str, Any] | Message) -> str:
-    """Cause and remedy in one line."""
+    """The cause and the remedy in one line."""
     return ". ".join(filter(None, (in_words_of(stored), remedy_of(stored))))
 
 
@@ -71,7 +74,7 @@ def _filled(words: str, params: Mapping[str, Any]) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A list of messages shows each with its remedy."""
+    """The text of a parameter. In a list of messages, each has its remedy."""
     if isinstance(value, Mapping | Message):
         return in_words_of(value)
     if isinstance(value, list) and value and isinstance(value[0], Mapping | Message):
@@ -81,7 +84,7 @@ def _shown(value: Any) -> str:
 
 
 class _Shown(dict[str, str]):
-    """A parameter that an older version did not store shows as a question mark."""
+    """Parameters of a text. One that an older version did not store is shown as a question mark."""
 
     def __missing__(self, name: str) -> str:
         return "?"

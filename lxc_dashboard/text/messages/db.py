@@ -1,4 +1,4 @@
-"""Why the database refuses something, by ``DatabaseCode``."""
+"""Texts of database errors, by ``DatabaseCode``."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ OF_DATABASE: Final[Mapping[str, str | WithRemedy]] = {
     "database.read_only": "The database is read-only: it is a standby, or configured so",
     "database.not_fitting": "does not fit",
     "database.not_allowed": "is not allowed",
-    # What is not there
+    # Missing objects
     "job.gone": "This job does not exist or was removed",
     "job.gone_or_ended": "This job does not exist, or has ended",
     "batch.gone": "This batch does not exist or was removed",
@@ -52,7 +52,7 @@ OF_DATABASE: Final[Mapping[str, str | WithRemedy]] = {
     "bucket.gone": "This package bucket does not exist or was removed",
     "draft.gone": "This draft does not exist or was removed",
     "preset.gone": "This preset does not exist or was removed",
-    # What is in another state
+    # Objects in another state
     "database.vmid_taken": "The vmid {vmid} is taken on this endpoint",
     "container.vmid_changed": "This container no longer has the vmid {vmid}",
     "job.not_failed": "Only a failed job is run again; this one is {state}",
@@ -62,7 +62,7 @@ OF_DATABASE: Final[Mapping[str, str | WithRemedy]] = {
     "endpoint.used": "The endpoint is still used by {guests}",
     "endpoint.used_by_more": "The endpoint is still used by {guests} and {more} more",
     "source.of_other_kind": "A {kind} source is called {name}: rename or remove it first",
-    # Of who runs the database
+    # For the operator of the database
     "database.bad_url": "is not a URL like postgresql://user:password@host:5432/name",
     "database.bad_scheme": "starts with {scheme}://, not with postgresql://",
     "database.no_name": "has no database name",

@@ -1,4 +1,4 @@
-"""Why something failed, by the codes of errors. Each says what failed, then what to do."""
+"""Texts of errors, by their codes. Each says what failed, then what to do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WHEN_VALID: Final = "Retry it with a token that is valid, or after signing in"
 _NO_WAY: Final = "There is no way into guests of node {node}: it has no SSH door"
 
 ERRORS: Final[Mapping[str, str | WithRemedy]] = {
-    # Of every error in lxc_dashboard.errors
+    # The errors in lxc_dashboard.errors
     "error.unexpected": "Something went wrong",
     "error.not_found": "This does not exist or was removed",
     "error.conflict": "This was changed in the meantime",
@@ -62,7 +62,7 @@ ERRORS: Final[Mapping[str, str | WithRemedy]] = {
     "error.pages_not_writable": "The pages are not built and {folder} is not writable. Run `lxc-dashboard web` as its owner once",
     "error.queue_silent": "The queue does not answer",
     "error.starting": "The dashboard is starting",
-    # What one caller has too many of
+    # Limits of one caller
     "error.too_many_logs": "You have {most} open logs, the most for one caller. Try again later",
     "error.too_many_exports": "You have {most} exports under way, the most for one caller. Try again later",
     "error.too_many_uploads": "You have {most} uploads under way, the most for one caller. Try again later",
@@ -76,7 +76,7 @@ ERRORS: Final[Mapping[str, str | WithRemedy]] = {
     "key.empty": "is empty",
     "key.not_hex": "has characters other than hex digits",
     "key.bad_length": "has {chars} characters, not {expected}",
-    # The way into a guest
+    # Access to a guest
     "way_in.none": WithRemedy("There is no way into this guest", "Register an SSH door for its node"),
     "way_in.none.door_failed": WithRemedy("{reason}", _REGISTER),
     "way_in.none.no_address": WithRemedy(f"{_NO_WAY}, and the guest gets no address", _REGISTER),
@@ -87,7 +87,7 @@ ERRORS: Final[Mapping[str, str | WithRemedy]] = {
     "way_in.no_door": "There is no way into guests of node {node}",
     "way_in.no_door_after_move": "CT {vmid} was moved to {node}, which has no SSH door at the endpoint",
     "way_in.no_address_yet": "The guest has no address yet",
-    # Why a creation fails
+    # Failures of a creation
     "failure.contact_no_address": WithRemedy(
         "It has no address to be entered at",
         "Give it a static address, have a DHCP server answer on its bridge, or register an SSH door for node {node} (lxc-dashboard node add), then retry",
@@ -165,7 +165,7 @@ ERRORS: Final[Mapping[str, str | WithRemedy]] = {
     "failure.create_interrupted": WithRemedy("{reason}", "The task was stopped. Retry it"),
     "failure.create_failed": WithRemedy("{reason}", "The log shows what PVE did"),
     "failure.stop_timeout": "no answer in time",
-    # Why a request about a creation fails
+    # Failures of a request about a creation
     "failure.download_cancelled": "The download of {volume} was cancelled",
     "failure.download_broke": "The download of {volume} failed in the dashboard itself. Its log names the cause",
     "failure.own_user_goes_on": "A job acts as its own user: only that user can let it go on",
@@ -193,7 +193,7 @@ ERRORS: Final[Mapping[str, str | WithRemedy]] = {
     "failure.container_gone": "Its container is gone: create a new one",
     "failure.address_taken": WithRemedy("{faults}", "Edit the job and choose another address"),
     "failure.no_vmid_left": "PVE has no free vmid left",
-    # How a step in the guest ended, and what its last lines speak of
+    # How a step in the guest ended, and causes found in its last lines
     "step.timeout_end": WithRemedy(
         "{title} took longer than its timeout and was stopped",
         "Raise its timeout in the template, or fix what it waits for",

@@ -1,4 +1,4 @@
-"""What jobs tell, by the codes of their events, results and errors."""
+"""Texts of events, results and errors of jobs, by their codes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Final
 
 from lxc_dashboard.text.jobs import WAITS_FOR
 
-# One other, and several
+# For one other guest, and for several
 _VOLUMES_STAY: Final = "Storage still has {volumes} of its vmid. Delete them in PVE if no other guest uses them"
 
-# A pair is for one and for several, by ``count``. A list is joined by commas.
+# A pair is the singular and the plural, chosen by ``count``. Lists are joined with commas.
 EVENTS: Final[Mapping[str, str | tuple[str, str]]] = {
     # Jobs of all kinds
     "job.sign_in_ended": "The sign-in of this job's user has ended: it goes on after the next one",
@@ -115,7 +115,7 @@ EVENTS: Final[Mapping[str, str | tuple[str, str]]] = {
     "file.saved_later": "{target}: written after the scripts, the former one kept beside it",
     "script.running": "Running {name}",
     "script.optional_failed": "{reason}. It is optional: the job goes on",
-    # What a cancelled creation leaves
+    # Remains of a cancelled creation
     "left.task_may_go_on": "Its task in PVE could not be stopped ({reason}) and may go on. Check the container before you use it",
     "left.guest_may_go_on": "What ran in the guest could not be stopped ({reason}) and may go on. Check the container before you use it",
     "left.task_goes_on": (

@@ -1,4 +1,4 @@
-"""What is wrong with a field of the container form, comments of its commands, and what of a node could not be listed."""
+"""Texts of the container form: invalid fields, comments in its commands, and lists of a node that could not be read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OF_FORM: Final[Mapping[str, str]] = {
     "field.not_one_of": "One of {choices}",
     "field.no_list": "Enter a list",
     "field.needs_template": "This needs a template",
-    # Where it is created and from what, its names and its password
+    # Place, source, names and password
     "field.no_node": "Choose a node",
     "field.no_storage": "Choose a storage for the disk",
     "field.no_bridge": "Choose a bridge",
@@ -104,13 +104,13 @@ OF_FORM: Final[Mapping[str, str]] = {
     "field.pattern_bad_choice": "{{{choice}}} is neither a span such as {{1..5}} nor a list such as {{a,b}}",
     "field.pattern_bad_name": "{name}: {reason}",
     "field.pattern_empty_name": "An empty name: {reason}",
-    # Comments of the commands that create the same container
+    # Comments in the commands that create the same container
     "command.no_token_features": "PVE refuses {features} to every API token, also to those of {root}.",
     "command.no_token_folders": "PVE refuses folders of the node to every API token, also to those of {root}.",
     "command.no_token_both": "PVE refuses {features}, folders of the node to every API token, also to those of {root}.",
     "command.root_instead": "It takes them from {root} itself: with a ticket and its CSRF token, or by pct on the node.",
     "command.task_awaited": "When that task has ended:",
-    # What a node offers
+    # Choices that a node offers
     "offer.no_node": "No node is online, or none may be seen by this user",
     "offer.unlisted": "{what}: {reason}",
     "offer.no_ostemplates_seen": (

@@ -1,4 +1,4 @@
-"""Why a guest or an SSH server cannot be entered, and what failed there."""
+"""Texts of failures to enter a guest or to use an SSH server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OF_GUESTS: Final[Mapping[str, str | WithRemedy]] = {
     "ssh.host_key.not_pinned_for_node": f"No SSH host key is pinned for node {{node}}: {_PIN_KEY}",
     "ssh.host_key.pin_invalid": "The pinned SSH host key is invalid",
     "ssh.host_key.pin_of_unknown_type": "The pinned SSH host key of {address} has an unknown type",
-    # The way into a guest
+    # Access to a guest
     "door.not_entered": "CT {vmid} cannot be entered: {reason}",
     "door.no_answer": "The guest did not answer within {seconds} s",
     "door.lost": "The connection to the guest was lost",
@@ -40,7 +40,7 @@ OF_GUESTS: Final[Mapping[str, str | WithRemedy]] = {
     ),
     "door.key_refused": "The SSH server of CT {vmid} at {host} refuses the key of this creation",
     "door.marker_invalid": "The marker is invalid",
-    # Commands, of which another message tells the exit status
+    # Commands. Another message adds the exit status.
     "door.removing_key": "Removing the key of this creation",
     "door.reading_marker": "Reading the marker",
     "door.removing_marker": "Removing the previous marker",

@@ -1,4 +1,4 @@
-"""Why templates, drafts and shared buckets are refused, and how two contents of a template differ."""
+"""Texts of errors of templates, drafts and shared buckets, and of differences between two contents."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ OF_LIBRARY: Final[Mapping[str, str | WithRemedy]] = {
     "bucket.changed": WithRemedy("Another user changed {bucket} meanwhile", _UNSAVED),
     "bucket.changed_by": WithRemedy("{by} changed {bucket} meanwhile", _UNSAVED),
     "bucket.list_of_its_own": "The template {template} has a list {list} of its own",
-    # What changed from one content of a template to another
+    # Changes between two contents of a template
     "difference.field": "{field}: {old} is now {new}",
     "difference.script_added": "Script {name} added",
     "difference.script_removed": "Script {name} removed",

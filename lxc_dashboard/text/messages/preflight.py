@@ -1,4 +1,4 @@
-"""What preflight finds, by the codes of its findings: what is wrong, what follows, and what to do."""
+"""Texts of preflight findings, by their codes: the problem, its consequence, and what to do."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OF_PREFLIGHT: Final[Mapping[str, str | WithRemedy]] = {
         "Node {node} has {free} MiB free, {wanted} MiB are asked for", "Choose less memory, or free some on the node"
     ),
     "preflight.cores.above_all": WithRemedy("Node {node} has {cores} cores in all", "More do not make it faster"),
-    # Rights
+    # Privileges
     "preflight.right.lacks": WithRemedy("You lack {privileges} at {paths}", _GRANT),
     "preflight.right.lacks_for_tags": WithRemedy(
         "You lack {privileges} at {paths}, which PVE requires for the tags {tags}", f"Remove these tags. {_GRANT}"
@@ -163,7 +163,7 @@ OF_PREFLIGHT: Final[Mapping[str, str | WithRemedy]] = {
     "preflight.gateway.unusual": WithRemedy(
         "Other guests in {network} have the gateway {gateways}, and none has {gateway}", _CHECK_GATEWAY
     ),
-    # Into the guest
+    # Access to the guest
     "preflight.way_in.pct": "Way in: pct over SSH to {node} ({user}@{host})",
     "preflight.way_in.ssh": "Way in: SSH into the guest with a key made for this creation",
     "preflight.ssh_server.unknown": WithRemedy(

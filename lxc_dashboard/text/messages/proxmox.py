@@ -1,4 +1,4 @@
-"""What is wrong with an endpoint, its answers or what is asked of it, by ``ProxmoxCode``."""
+"""Texts of errors of an endpoint, its answers or requests to it, by ``ProxmoxCode``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shape of a text that says what is wrong and what to do."""
+"""The type of a text with a cause and a remedy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class WithRemedy(NamedTuple):
-    """``remedy`` may quote, as ``{remedy}``, that of a message among its parameters."""
+    """``{remedy}`` in ``remedy`` stands for the remedy of a message among the parameters."""
 
     cause: str
     remedy: str

@@ -1,4 +1,4 @@
-"""Why sources, folders of templates, archives and git repositories are not read, or not all of them."""
+"""Texts of errors of sources, folders of templates, archives and git repositories."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ OF_SOURCES: Final[Mapping[str, str | WithRemedy]] = {
     ),
     "source.failed": WithRemedy("{reason}", "See the log of the dashboard"),
     "source.unexpected": WithRemedy("The source could not be read: unexpected error", "See the log of the dashboard"),
-    # Of a file or folder among templates
+    # A file or folder in a folder of templates
     "folder.not_there": "does not exist: no templates are read from it",
     "folder.no_folder": "is no folder",
     "folder.absent": "names {name}, which is not there",
@@ -58,7 +58,7 @@ OF_SOURCES: Final[Mapping[str, str | WithRemedy]] = {
     "archive.export_name_twice": "is used twice: an archive can contain each name once",
     "archive.export_many_files": "the archive would have more than {most} files: export fewer templates at once",
     "archive.export_too_large": "the archive would be larger than {most} bytes: export fewer templates at once",
-    # Of an archive
+    # A whole archive
     "archive.no_space": "No disk space to unpack the archive: {cause}",
     "archive.unknown_kind": "is neither a zip nor a tar.gz",
     "archive.no_template": "holds no template: there is no {conf} in it",
@@ -77,7 +77,7 @@ OF_SOURCES: Final[Mapping[str, str | WithRemedy]] = {
     "archive.no_gzip": "is broken: it cannot be unpacked",
     "archive.cut_off": "is cut off: its end is missing",
     "archive.broken_header": "holds an extended header that is broken",
-    # Of a member
+    # A member of an archive
     "archive.above_members": "exceeds the limit of {most} members",
     "archive.above_paths": "exceeds the limit of {most} folders and files",
     "archive.cut_off_within": "is cut off: the archive ends within it",
@@ -114,7 +114,7 @@ OF_SOURCES: Final[Mapping[str, str | WithRemedy]] = {
     "git.address_no_repository": "must name a repository after the host",
     "git.ref": "must be the name of a branch or a tag",
     "git.subfolder": "must be a path inside the repository, without ..",
-    # The way to the server, and its answer
+    # The connection to the server, and its answer
     "git.host_unknown": "The name {host} cannot be looked up",
     "git.host_refused": (
         "{host} is {address}: addresses of this machine and its link are refused, "
@@ -154,7 +154,7 @@ OF_SOURCES: Final[Mapping[str, str | WithRemedy]] = {
     "git.damaged_file": "The repository is damaged: a file is none",
     "git.damaged_folder": "The repository is damaged: a folder is none",
     "git.folder_missing": "The repository is damaged: a folder is missing",
-    # Of a path in the repository
+    # A path in the repository
     "git.deep": "is deeper than the {most} folders that are read",
     "git.bad_name": "has an invalid name",
     "git.long_name": "has a name that is too long",

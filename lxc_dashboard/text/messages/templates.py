@@ -1,4 +1,4 @@
-"""What is wrong in a template, or doubtful. Most texts follow the name of a file, a field or a key."""
+"""Texts of errors and findings in a template. Most follow the name of a file, a field or a key."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ OF_FORMAT: Final[Mapping[str, str]] = {
     "format.computed_brace": f"an unquoted {{{{ after export {_COMPUTED}",
     "format.computed_escape": f"{{code}} in quotes within quotes {_COMPUTED}",
     "format.computed_expansion": f"this expansion {_COMPUTED}",
-    # What no folder can hold, and the manifest
+    # Templates that no folder can hold, and the manifest
     "format.path_twice": "is in the template twice",
     "format.path_outside": "leads out of its folder where \\ separates folders",
     "format.path_folded": "is equal to {other} on file systems that ignore case",
