@@ -13,7 +13,7 @@ from lxc_dashboard.state.guard import caller, requires
 
 @dataclass(frozen=True)
 class OtherEndpoint:
-    """``href`` leads to its sign-in page."""
+    """Another endpoint to sign in to. ``href``: its sign-in page."""
 
     name: str
     href: str

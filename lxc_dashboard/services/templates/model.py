@@ -34,7 +34,7 @@ class Finding:
     code: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """As a revision keeps it; ``from_json`` reads it back."""
+        """JSON that a revision stores; ``from_json`` reads it back."""
         return {"file": self.file, "line": self.line, "message": self.message.to_json(), "code": self.code}
 
     @classmethod
@@ -44,7 +44,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Something that cannot be used, and why. ``file`` and ``line`` as in ``TemplateError``; ``name`` is the template's."""
+    """A file or template that is refused, and why. ``file`` and ``line`` as in ``TemplateError``; ``name``: the template's."""
 
     file: str
     line: int

@@ -58,7 +58,7 @@ class JobsHub:
         self._readers: dict[UUID, asyncio.Task[None]] = {}
 
     async def watch(self, sid: str, endpoint_id: UUID) -> None:
-        """Push changes to the socket until it leaves."""
+        """Push changes to the socket until it leaves or closes."""
         await self._sockets.enter(sid, room_of(endpoint_id))
         self._start_reading(endpoint_id)
 

@@ -293,7 +293,7 @@ def phase_row(phase: PhaseReport) -> PhaseRow:
 
 
 def _counted(kind: str, have: int, count: int, *, done: bool) -> str:
-    """``0 of 1 file``, or ``1 file`` when all are done."""
+    """The count in words: ``0 of 1 file``, or ``1 file`` when all are done."""
     of_them = counted(count, text.STEP_NOUNS[kind])
     return of_them if done else text.STEP_COUNTS[kind].format(done=have, all=count, counted=of_them)
 

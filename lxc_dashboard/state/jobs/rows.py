@@ -183,7 +183,7 @@ def title_of(job: JobView) -> str:
 
 
 def word_of(job: JobView | JobPulse) -> str:
-    """``Ready``, ``syncing 72 %``, ``Failed in syncing``; for a queued job its place in the line, if known."""
+    """The state in words: ``Ready``, ``syncing 72 %``, ``Failed in syncing``. For a queued job, its place in line if known."""
     state, creates = job.state.value, job.kind == CREATE_KIND
     if state == "queued" and job.place is not None:
         return line_of(job.place)
@@ -195,7 +195,7 @@ def word_of(job: JobView | JobPulse) -> str:
 
 
 def line_of(place: Place) -> str:
-    """``3rd in line``, or ``Waits for 2 others on pve1``."""
+    """The place in words: ``3rd in line``, or ``Waits for 2 others on pve1``."""
     if place.node:
         return (
             text.WAITS_FOR[place.ahead != 1].format(count=place.ahead, node=place.node)

@@ -1,7 +1,7 @@
 """The sockets of this process: the session of each, their rooms, and how they close when a session ends.
 
-The guard does not see a push. So a socket whose session has ended leaves every room and is closed: at once when the end
-is announced, within ``SWEEP_S`` when the session has expired. Only this package and ``guard`` know Reflex's wire.
+The guard does not check pushes. So a socket leaves every room and is closed when its session ends. This happens at once if
+the end is announced, and within ``SWEEP_S`` if the session expires. Only this package and ``guard`` know Reflex's protocol.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Sockets:
         self._leaving: set[asyncio.Task[int]] = set()
 
     async def join(self, sid: str, session: Session, address: str) -> None:
-        """Note that the socket ``sid`` belongs to this session and shows ``address``."""
+        """Store that the socket ``sid`` belongs to this session and shows ``address``."""
         server = self._server
         if not sid or not server.manager.is_connected(sid, NAMESPACE):
             return
@@ -93,7 +93,7 @@ class Sockets:
         return len(list(self._server.manager.get_participants(NAMESPACE, room)))
 
     async def follow_ends(self, runtime: Runtime) -> None:
-        """Lead the pages of each session that ends to the sign-in page. Runs as long as the process."""
+        """Redirect the pages of each session that ends to the sign-in page. Runs as long as the process."""
         sweeping = asyncio.create_task(self._sweep_always(runtime), name="session sweep")
         try:
             while True:
@@ -108,9 +108,9 @@ class Sockets:
             sweeping.cancel()
 
     async def leave_all(self, session_id: UUID) -> int:
-        """Lead each socket of the session to the sign-in page, close it, and return how many there were.
+        """Redirect each socket of the session to the sign-in page, close it, and return how many there were.
 
-        A socket that closes by itself meanwhile does not delay the others.
+        A socket that closes by itself during this does not delay the others.
         """
         server = self._server
         sids = [sid for sid, _ in server.manager.get_participants(NAMESPACE, f"{_SESSION_ROOM}{session_id}")]
@@ -130,7 +130,7 @@ class Sockets:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LAST_WORD_S):
                         await server.eio.disconnect(transport)
-        if not self.count(f"{_SESSION_ROOM}{session_id}"):  # the next sweep closes a socket that joined meanwhile
+        if not self.count(f"{_SESSION_ROOM}{session_id}"):  # otherwise the next sweep closes a new socket
             self._keys.pop(session_id, None)
         return len(sids)
 
@@ -202,6 +202,6 @@ class UnsentQueue(asyncio.Queue[Any]):
 
 
 def _size(item: Any) -> int:
-    """Of a packet, as characters or bytes; 0 for the end mark and for packets without text."""
+    """The size of a packet in characters or bytes; 0 for the end mark and for packets without text."""
     data = getattr(item, "data", None)
     return len(data) if isinstance(data, (str, bytes)) else 0

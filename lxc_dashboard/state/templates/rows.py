@@ -210,7 +210,7 @@ def _marks(summary: TemplateSummary, *, drafted: bool) -> list[Mark]:
 
 
 def counted(count: int, noun: str) -> str:
-    """``1 file``, ``3 files``, from the texts."""
+    """A count with its noun: ``1 file``, ``3 files``."""
     one, many = text.COUNTED[noun]
     return one if count == 1 else many.format(count=f"{count:,}")
 

@@ -151,7 +151,7 @@ _SPACED = re.compile(r"[ \t]+=")
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """``line`` is where the assignment begins, 1-based."""
+    """One assignment. ``line``: its first line, from 1."""
 
     value: str
     line: int
@@ -159,7 +159,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Assignments:
-    """``values`` by name, the last of each; ``repeated``: (name, line of the later one); ``used``: the names read."""
+    """``values`` by name (the last one counts); ``repeated``: (name, line of the later one); ``used``: names that are expanded."""
 
     values: dict[str, Assignment]
     repeated: tuple[tuple[str, int], ...]

@@ -43,14 +43,14 @@ class ScriptSays(msgspec.Struct, omit_defaults=True, frozen=True, forbid_unknown
 
 
 class FileSays(msgspec.Struct, omit_defaults=True, frozen=True, forbid_unknown_fields=True):
-    """``mode`` in octal, where it is neither 0644 nor 0755."""
+    """Fields of a file that a folder cannot express. ``mode`` in octal, if it is neither 0644 nor 0755."""
 
     mode: Annotated[str, msgspec.Meta(pattern="^[0-7]{4}$")] | None = None
     owner: str | None = None
 
 
 class TemplateSays(msgspec.Struct, omit_defaults=True, frozen=True, forbid_unknown_fields=True):
-    """``checksum`` is ``TemplateContent.checksum``; empty: it is not compared.
+    """An entry of the manifest. ``checksum`` is ``TemplateContent.checksum``; empty: not compared.
 
     ``config_path``: the path of ``container-configs`` in its source.
     """

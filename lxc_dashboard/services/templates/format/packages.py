@@ -317,7 +317,7 @@ class Listing:
 def read_listing(name: str, manager: PackageManager, text: str) -> Listing:
     """Parse a list that a user typed or pasted, and find all of its faults.
 
-    A package may appear once, whatever its version: the parser cannot know which of two lines counts.
+    A package may appear only once, with any version, because the parser cannot know which of two lines counts.
     """
     kept = _unix(text.replace(_BOM, "")) if len(text) <= MAX_TYPED_CHARS else text
     data = kept.encode("utf-8", "surrogatepass")

@@ -172,14 +172,14 @@ _MIN_RANDOM_BITS: Final = 4.4
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """``line`` from 1; ``message``: what it looks like, without the value."""
+    """A secret in a text. ``line`` from 1; ``message``: its kind, without the value."""
 
     line: int
     message: Message
 
 
 def find_secrets(text: str, file: str = "") -> tuple[Secret, ...]:
-    """Find at most ``MAX_FOUND`` secrets, one a line. The suffix of ``file`` tells whether it is source code.
+    """Find at most ``MAX_FOUND`` secrets, one a line. The suffix of ``file`` shows whether it is source code.
 
     Text beyond ``MAX_SCANNED_CHARS`` is not scanned.
     """

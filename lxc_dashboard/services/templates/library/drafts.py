@@ -179,7 +179,7 @@ async def difference(rt: Runtime, session: Session, draft_id: UUID, number: int 
 
 
 async def overtaken_by(tx: Transaction, base_number: int, rows: TemplateRows) -> Overtaken | None:
-    """The current revision, and the changes since ``base_number``; None if the two are the same."""
+    """The current revision, with the changes since ``base_number``; None if ``base_number`` is current."""
     revision = rows.revision
     if revision.number == base_number:
         return None

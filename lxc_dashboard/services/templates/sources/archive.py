@@ -296,8 +296,8 @@ def _tar_gz(members: Mapping[str, WrittenFile]) -> bytes:
 def read(data: bytes, filename: str = "archive") -> ImportResult:
     """Read the templates of a zip or tar.gz. ``filename`` is for messages, and names a template in the archive's root.
 
-    Raises ``TemplateError`` (its file is a member or ``filename``) for an archive that is refused as a whole, and
-    ``ServiceUnavailableError`` if there is no space to unpack it.
+    Raises ``TemplateError`` for an archive that is refused as a whole; its file is a member or ``filename``. Raises
+    ``ServiceUnavailableError`` if there is no space to unpack the archive.
     """
     name = PurePosixPath(shown(filename).replace("\\", "/")).name or "archive"
     if len(data) > MAX_ARCHIVE_BYTES:

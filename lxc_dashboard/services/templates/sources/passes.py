@@ -299,7 +299,7 @@ def _known_commit(source: TemplateSource) -> str:
 
 
 def _mark(source: TemplateSource) -> dict[str, Any]:
-    """The settings, besides the commit, that determine what is read."""
+    """The settings that determine, together with the commit, which files are read."""
     return {"location": source.location, "ref": source.ref, "subfolder": source.subfolder, "format": FORMAT}
 
 

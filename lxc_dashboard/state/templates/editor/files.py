@@ -25,7 +25,7 @@ NEW_FILE: Final = "new-file.txt"
 
 @dataclass(frozen=True)
 class FileRow:
-    """``size`` in bytes; ``faults``: the number of invalid fields."""
+    """A file in the list. ``size`` in bytes; ``faults``: the number of invalid fields."""
 
     key: str
     name: str

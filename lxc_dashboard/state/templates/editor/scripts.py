@@ -17,7 +17,7 @@ FINDINGS_SHOWN: Final = 100
 
 @dataclass(frozen=True)
 class ScriptRow:
-    """``faults``: the number of invalid fields; ``findings``: the number of ShellCheck's findings, if it ran."""
+    """A script in the list. ``faults``: the number of invalid fields; ``findings``: the number of ShellCheck's, if it ran."""
 
     key: str
     name: str
