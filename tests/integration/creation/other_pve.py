@@ -114,7 +114,7 @@ async def other_pve(sandbox: SandboxNode, folder: Path) -> AsyncIterator[OtherPv
 
 
 def written_otherwise(answer: Answer) -> None:
-    """Write numbers as text, flags as booleans and empty text as null, reverse lists, and add unknown keys and entries."""
+    """Write numbers as text, flags as booleans and empty text as null, reverse lists, add unknown keys and entries."""
     if answer.status != OK or not isinstance(answer.body, dict) or answer.path == "/access/permissions":
         return
     data = answer.body.get("data")

@@ -1,4 +1,4 @@
-"""A job finds its guest in the whole cluster by the marker. It never starts, rewrites, unlocks or deletes another guest."""
+"""A job finds its guest in the whole cluster by the marker. It never changes or deletes another guest."""
 
 from __future__ import annotations
 

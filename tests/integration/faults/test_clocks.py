@@ -1,4 +1,4 @@
-"""Workers on hosts whose clocks differ by minutes: live ones keep their jobs, dead ones are replaced, no event repeats."""
+"""Workers on hosts whose clocks differ by minutes: live ones keep their jobs, dead ones are replaced."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def timing() -> Timing:
 
 @dataclass
 class Killed:
-    """A creation at its moment. ``recovered_s``: seconds from the start of the next worker to the end of the creation."""
+    """A creation at its moment. ``recovered_s``: seconds from the next worker's start to the creation's end."""
 
     moment: Moment
     job: AskedJob

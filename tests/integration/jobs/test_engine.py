@@ -1,9 +1,8 @@
 """The engine does each job exactly once, whatever happens to its workers.
 
-A worker dies, loses an answer or pauses at any outgoing call. Several workers run at once, and jobs are delivered repeatedly.
+A worker dies, loses an answer or pauses at any outgoing call. Several workers get the same job, again and again.
 The engine, the client, the door and the database are real. ``snapshot.create`` runs against the sandbox.
-A toy kind, and creations by both doors, run against a model of PVE and the guest (``world.py``) that is fast enough for
-thousands of jobs.
+A toy kind and creations by both doors run against a fast model of PVE and the guest (``world.py``).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A model of PVE and of a guest, fast enough for thousands of jobs.
 
-The model keeps its state when a worker dies: containers, tasks, the marker, files, steps, and the starts of each script.
+The model keeps its state when a worker dies: containers, tasks, the marker, files, steps and script starts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The product tells its container from another guest with the same vmid, and marks it deleted once PVE has deleted it."""
+"""Recognizing the product's container when another guest has its vmid, and marking it deleted after PVE deleted it."""
 
 from __future__ import annotations
 
