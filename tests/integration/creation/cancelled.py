@@ -1,4 +1,4 @@
-"""Runs that are cancelled: asked in time, and what is looked at afterwards."""
+"""Helpers that cancel jobs in time and check what they leave."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from tests.integration.creation.conftest import Lab
 
 CANCEL_WITHIN_S = 15.0
-ACKNOWLEDGED_WITHIN_S = 5.0  # before anything is stopped: what hangs or is deaf takes longer than that
+ACKNOWLEDGED_WITHIN_S = 5.0  # less than it takes to stop what hangs
 STUBBORN = (
     "#!/bin/sh\ntrap '' TERM INT HUP\n(trap '' TERM INT HUP; sleep 987) &\necho begun\nwhile :; do sleep 987; done\n"
 )
-SLEEPS = "sleep 987"  # with the word: the number alone may stand in what the product makes up by chance
+SLEEPS = "sleep 987"  # with the command: a random string of the product may contain the number
 ALL_PROCESSES = "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '; true"
 NOTHING_OF_OURS = "ls -d /var/lib/lxc-dashboard 2>/dev/null; true"
 
 
 async def cancel(lab: Lab, job_id: UUID) -> service.CreationView:
-    """Ask, be told at once, and wait for the end, which must come in time."""
+    """Request a cancel, check that it is acknowledged at once, and wait for its end within ``CANCEL_WITHIN_S``."""
     async with asyncio.timeout(CANCEL_WITHIN_S):
         async with asyncio.timeout(ACKNOWLEDGED_WITHIN_S):
             asked = await service.cancel(lab.rt, lab.session, job_id)
@@ -48,7 +48,7 @@ async def _is(lab: Lab, job_id: UUID, state: JobState) -> bool:
 
 @contextmanager
 def pve_hangs_and_is_given_up_soon(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """For a cancel of which it is no matter how long it tries: sooner than it does, and no answer of before holds."""
+    """Mute PVE and let a cancel give up early. Earlier answers about privileges no longer count."""
     lab.sandbox.mute()
     with monkeypatch.context() as hasty:
         hasty.setattr(entrance, "RIGHTS_HOLD_FOR_S", 0.0)
@@ -59,7 +59,7 @@ def pve_hangs_and_is_given_up_soon(lab: Lab, monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def waiting_for_sign_in(lab: Lab) -> UUID:
-    """One whose session ended in the middle of a script that goes on in the guest."""
+    """A job whose session ended while its script runs on in the guest."""
     job_id = await lab.request(content_of(("10-long.sh", "#!/bin/sh\necho begun\nsleep 987\n")))
     work = lab.work(job_id)
     await lab.until_said(job_id, "begun")
@@ -74,7 +74,7 @@ async def said(lab: Lab, job_id: UUID) -> str:
 
 
 async def check_clean(lab: Lab, job: service.CreationView, *words: str) -> None:
-    """The container is there, nothing of the run is alive in it, and nothing of ours lies about."""
+    """Check that the container exists, without processes of the job or files of the product."""
     assert lab.containers_named(job.hostname) == [job.vmid]
     processes = await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)
     assert [word for word in (SLEEPS, *words) if word in processes] == [], processes
@@ -93,7 +93,7 @@ async def owed(lab: Lab, job_id: UUID) -> tuple[str, str | None, str | None]:
 
 
 async def check_settled(lab: Lab, job_id: UUID, code: CreationCode) -> None:
-    """By the schedule, once, and said in the log; no ticket is kept after that."""
+    """Check that the schedule settles the cancel once, with one event ``code``, and that no ticket remains."""
     await lab.until(lambda: settling.settle_due(lab.rt), "settled")
     assert await owed(lab, job_id) == (JobState.CANCELLED.value, None, None)
     assert await settling.settle_due(lab.rt) == 0

@@ -1,4 +1,4 @@
-"""A sandbox with real guests behind its SSH door, a runtime over it, a template in the database, and runs on demand."""
+"""A sandbox with real guests behind its SSH door, a runtime, stored templates, and a ``Lab`` that runs jobs."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ from tests.integration.creation.other_pve import OtherPve, other_pve
 from tests.integration.endpoints import endpoint_of, sign_in
 from tests.worded import worded
 
-# A worker knows all of them.
+# A worker knows all kinds.
 KINDS = kinds.KINDS
-DEADLINE_S = 150  # a guard
+DEADLINE_S = 150  # only stops a test that hangs
 OSTEMPLATE = "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst"
 
 
@@ -82,14 +82,14 @@ async def sandbox(tmp_path: Path, guests: GuestHost) -> AsyncIterator[SandboxNod
 
 @contextlib.asynccontextmanager
 async def pve_alone(folder: Path, *, containers: int) -> AsyncIterator[SandboxNode]:
-    """A sandbox whose containers exist in PVE alone: nothing enters one."""
+    """A sandbox whose containers exist only in PVE: tests cannot enter them."""
     demo = DemoCluster(containers=containers)
     async with SandboxNode(folder, demo=demo, time_scale=0.01, stats_interval_s=1, auth_delay_s=0) as node:
         yield node
 
 
 async def register(rt: Runtime, sandbox: SandboxNode, *nodes: str) -> None:
-    """The sandbox as an endpoint, with the SSH doors of these nodes: ``*`` is all of them."""
+    """Register the sandbox as an endpoint with the SSH doors of these nodes. ``*``: all nodes."""
     door = {"host": "127.0.0.1", "port": sandbox.ssh_port, "host_key": sandbox.ssh_host_key}
     endpoint = endpoint_of(sandbox)
     endpoint.doors = dict.fromkeys(nodes, door)
@@ -129,7 +129,7 @@ def content_of(
 
 
 async def store(rt: Runtime, content: TemplateContent) -> UUID:
-    """The content as a template's first revision; the revision's id."""
+    """Store the content as the first revision of a new template and return the revision's id."""
     async with rt.db.transaction() as tx:
         source = await tx.templates.source("probe", SourceKind.CUSTOM, "")
         template = Template(id=new_id(), source_id=source.id, name=f"probe-{new_id()}")
@@ -192,7 +192,7 @@ async def other(rt: Runtime, sandbox: SandboxNode, tmp_path: Path) -> AsyncItera
 
 @dataclass
 class Lab:
-    """What a test does with runs."""
+    """Requests jobs, runs them, and reads their results."""
 
     rt: Runtime
     session: Session
@@ -205,17 +205,17 @@ class Lab:
         return await service.request(self.rt, self.session, spec_of(revision_id, **changes))
 
     def retime(self, **seconds: float) -> None:
-        """Give later work other times: fields of ``Timing``."""
+        """Change fields of ``Timing`` for jobs that start later."""
         self.rt = replace(self.rt, timing=self.rt.timing.model_copy(update=seconds))
 
     def work(self, job_id: UUID) -> asyncio.Task[None]:
-        """A worker on the run; cancelled at the test's end."""
+        """Start a worker on the job. It is cancelled at the end of the test."""
         task = asyncio.create_task(engine.run(self.rt, job_id))
         self.running.append(task)
         return task
 
     async def finish(self, job_id: UUID, *, state: JobState = JobState.DONE) -> service.CreationView:
-        """Work on the run to its end, which must be ``state``."""
+        """Run the job to its end and check that it ends as ``state``."""
         async with asyncio.timeout(DEADLINE_S):
             await self.work(job_id)
         job = await service.get_job(self.rt, self.session, job_id)
@@ -223,7 +223,7 @@ class Lab:
         return job
 
     async def destroy(self, job_id: UUID, session: Session | None = None) -> str:
-        """Have a worker destroy what the job left; what that says at its end."""
+        """Destroy what the job left, in a worker, and return the result or error as text."""
         destroying = await service.destroy(self.rt, session or self.session, job_id)
         async with asyncio.timeout(DEADLINE_S):
             await self.work(destroying)
@@ -236,12 +236,12 @@ class Lab:
             return [worded(of_row(row)) for row in await tx.events.after(job_id, 0, 100_000)]
 
     async def log_of(self, job_id: UUID, name: str | None = None) -> list[str]:
-        """The lines of output, of one script or of all."""
+        """The output lines of one script, or of all."""
         found = [event for event in await self.events(job_id) if event.type is EventType.LOG]
         return [line for event in found if name in (None, event.script) for line in event.message.split("\n")]
 
     async def pve(self) -> ProxmoxClient:
-        """PVE as the signed-in user sees it."""
+        """A client of PVE that acts as the signed-in user."""
         return await acting.client(self.rt, self.session)
 
     async def in_guest(self, vmid: int, *command: str) -> str:
@@ -269,12 +269,12 @@ class Lab:
         await self.until(said, text)
 
     def containers_named(self, hostname: str) -> list[int]:
-        """The vmids of this name in PVE."""
+        """The vmids of the containers with this hostname in PVE."""
         return [guest.vmid for guest in self.sandbox.api.cts if guest.config.get("hostname") == hostname]
 
 
 async def entered_again_until_it_ends(lab: Lab, work: asyncio.Task[None]) -> None:
-    """The run loses its connections again and again: each entry asks PVE, at most 5 s after it was asked before."""
+    """Drop the job's connections until it ends. A new entry checks privileges at PVE if the last check is 5 s old."""
     door = lab.sandbox._door
     assert door
     async with asyncio.timeout(DEADLINE_S):
@@ -286,9 +286,9 @@ async def entered_again_until_it_ends(lab: Lab, work: asyncio.Task[None]) -> Non
 
 @pytest.fixture
 def sooner_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What hangs costs a cancel most of its 15 s: so much less here that a machine that stands still for a moment decides nothing.
+    """Let a cancel give up earlier on what hangs, so that a pause of the machine cannot exceed its 15 s.
 
-    That the product's own times come to 15 s in all is held by ``tests/unit/services/creation/test_cancel_times.py``.
+    ``tests/unit/services/creation/test_cancel_times.py`` checks that the product's own times sum to 15 s.
     """
     monkeypatch.setattr(cancelling, "STOP_WITHIN_S", 4.0)
 

@@ -1,4 +1,4 @@
-"""Scripts that count their runs and lines, and a worker that can be killed."""
+"""Scripts that record their runs and number their lines, and a worker that can be killed."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ HELD = "until [ -e /root/go.{name} ]; do sleep 0.05; done\n"
 
 
 def counting(*names: str, lines: int = LINES, held: bool = False) -> TemplateContent:
-    """Scripts that print numbered lines slowly and note each run in ``/root/runs``.
+    """Scripts that slowly print numbered lines and record each run in ``/root/runs``.
 
-    ``held``: each ends no sooner than ``let_go`` says, so that what a test does in its middle never comes too late.
+    ``held``: each script waits for ``let_go`` before it ends, so that a test can act while it runs.
     """
     text = COUNTING + (HELD if held else "")
     scripts = [(f"{at}0-{name}.sh", text.format(name=name, lines=lines)) for at, name in enumerate(names, 1)]
@@ -34,13 +34,13 @@ def counting(*names: str, lines: int = LINES, held: bool = False) -> TemplateCon
 
 
 async def let_go(lab: Lab, job_id: UUID, *names: str) -> None:
-    """Let scripts that are held end."""
+    """Let held scripts end."""
     vmid = (await service.get_job(lab.rt, lab.session, job_id)).vmid
     await lab.in_guest(vmid, "touch", *(f"/root/go.{name}" for name in names))
 
 
 async def check_exact(lab: Lab, job_id: UUID, *names: str, lines: int = LINES) -> None:
-    """Each script ran once, and each of its lines was told once, in order."""
+    """Check that each script ran once and that each of its lines is stored once, in order."""
     job = await service.get_job(lab.rt, lab.session, job_id)
     assert (await lab.in_guest(job.vmid, "cat", "/root/runs")).split() == list(names)
     for at, name in enumerate(names, 1):
@@ -52,7 +52,7 @@ async def check_exact(lab: Lab, job_id: UUID, *names: str, lines: int = LINES) -
 
 
 class Killed:
-    """A worker in a process of its own."""
+    """Starts a worker in a process that a test can kill."""
 
     def __init__(self, settings: Settings) -> None:
         secret = ("DATABASE_URL", "REDIS_URL", "ENCRYPTION_KEY")

@@ -1,4 +1,4 @@
-"""Runs that failed before there was a container."""
+"""Jobs that failed before their container existed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 async def stop_the_create(lab: Lab, job_id: UUID) -> service.CreationView:
-    """The run whose create hangs, once somebody has stopped the task in PVE."""
+    """Run a job whose create hangs, stop the task in PVE, and return the failed job."""
     work = lab.work(job_id)
     client = await acting.client(lab.rt, lab.session)
 
@@ -27,6 +27,6 @@ async def stop_the_create(lab: Lab, job_id: UUID) -> service.CreationView:
     await work
     job = await lab.finish(job_id, state=JobState.FAILED)
     left = lab.sandbox.api.cts.get(job.vmid)
-    if left is not None:  # PVE itself removes what a stopped create has begun
+    if left is not None:  # PVE removes what a stopped create left
         lab.sandbox.api.cts.remove(left)
     return job

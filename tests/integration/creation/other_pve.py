@@ -1,4 +1,4 @@
-"""A PVE of another make: the sandbox behind a server that writes its answers in another way."""
+"""Another kind of PVE: a server that forwards to the sandbox and changes its answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOP_HEADERS = ("host", "connection", "content-length", "transfer-encoding")
 
 @dataclass
 class Answer:
-    """What the sandbox said to ``method path``, to be changed in place. ``path`` is below /api2/json, unquoted."""
+    """The sandbox's answer to ``method path``, to change in place. ``path``: below ``/api2/json``, unquoted."""
 
     method: str
     path: str
@@ -38,7 +38,7 @@ Change = Callable[[Answer], None]
 
 @dataclass
 class OtherPve:
-    """``changes`` are made to each answer in turn. ``is_old``: HTTP/1.0 whose body ends with the connection, else chunks."""
+    """``changes``: applied to each answer in order. ``is_old``: HTTP/1.0 without chunks, closed after each answer."""
 
     sandbox: SandboxNode
     certificate: Certificate
@@ -64,7 +64,7 @@ class OtherPve:
         sent = await reader.readexactly(length)
         headers = {name: value for name, value in headers.items() if name.lower() not in HOP_HEADERS}
         url = f"https://127.0.0.1:{self.sandbox.api_port}{target}"
-        async with httpx.AsyncClient(verify=False, trust_env=False, timeout=60) as client:  # noqa: S501 - the sandbox's
+        async with httpx.AsyncClient(verify=False, trust_env=False, timeout=60) as client:  # noqa: S501 - the sandbox's certificate
             said = await client.request(method, url, headers=headers, content=sent or None)
         path = unquote(target).removeprefix("/api2/json")
         self.asked.append(f"{method} {path}")
@@ -87,7 +87,7 @@ class OtherPve:
 
 @asynccontextmanager
 async def other_pve(sandbox: SandboxNode, folder: Path) -> AsyncIterator[OtherPve]:
-    """Serving on ``port`` until the block is left."""
+    """Serve on ``port`` until the block ends."""
     other = OtherPve(sandbox, node_certificate(folder))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(other.certificate.cert_file, other.certificate.key_file)
@@ -114,7 +114,7 @@ async def other_pve(sandbox: SandboxNode, folder: Path) -> AsyncIterator[OtherPv
 
 
 def written_otherwise(answer: Answer) -> None:
-    """Numbers as text, flags as true and false, null for what is empty, lists the other way round, and more of everything."""
+    """Write numbers as text, flags as booleans and empty text as null, reverse lists, add unknown keys and entries."""
     if answer.status != OK or not isinstance(answer.body, dict) or answer.path == "/access/permissions":
         return
     data = answer.body.get("data")
@@ -150,7 +150,7 @@ _MORE: dict[str, list[dict[str, Any]]] = {
 
 
 def ends_late(polls: int) -> Change:
-    """A task that has stopped does not say how, the first times that it is asked."""
+    """A stopped task lacks its exitstatus in the first ``polls`` answers."""
     asked: dict[str, int] = {}
 
     def change(answer: Answer) -> None:
@@ -164,7 +164,7 @@ def ends_late(polls: int) -> Change:
 
 
 def refused(path_end: str, status: int, reason: str, method: str = "GET") -> Change:
-    """Calls whose path ends so are answered with a status and nothing else."""
+    """Answer calls whose path ends with ``path_end`` with a status and an empty body."""
 
     def change(answer: Answer) -> None:
         if answer.method == method and answer.path.endswith(path_end):
@@ -174,7 +174,7 @@ def refused(path_end: str, status: int, reason: str, method: str = "GET") -> Cha
 
 
 def without(path: str, *keys: str) -> Change:
-    """The entries of this list lack these keys."""
+    """Remove these keys from the object or the entries of the list at ``path``."""
 
     def change(answer: Answer) -> None:
         if answer.path == path and answer.status == OK:

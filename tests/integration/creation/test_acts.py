@@ -1,4 +1,4 @@
-"""Who may destroy, cancel and see what, and what is never done twice."""
+"""Who may destroy, cancel and see a job or its container. No act is done twice."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def test_a_vmid_that_is_taken_is_refused_before_anything_is_made(lab: Lab)
     job = await lab.finish(await lab.request(None))
     with pytest.raises(PreflightError) as raised:
         await lab.request(None, vmid=job.vmid)
-    assert [finding.field for finding in raised.value.findings] == ["vmid"]  # type: ignore[attr-defined]  # findings are typed as objects
+    assert [finding.field for finding in raised.value.findings] == ["vmid"]  # type: ignore[attr-defined]  # the error types its findings as objects
     assert len(await service.list_jobs(lab.rt, lab.session)) == 1
 
 

@@ -1,4 +1,4 @@
-"""The next free addresses of a range: what PVE shows and what this product has promised is left out."""
+"""The next free addresses of a range, without those that PVE shows or that a job has reserved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was sound when it was asked for and is not when its worker comes: nothing is made, and the job says why or waits."""
+"""A request that was valid but is invalid when its worker starts: the job creates nothing, and fails or waits."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def test_what_was_taken_away_meanwhile_is_found_before_anything_is_made(
 
 
 def with_node(status: str) -> Change:
-    """The list of nodes calls each of them so; all else goes on, as while pvestatd is restarted."""
+    """List every node with this status and change no other answer, as during a restart of pvestatd."""
 
     def change(answer: Answer) -> None:
         if answer.path == "/nodes":

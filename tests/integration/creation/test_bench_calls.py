@@ -1,4 +1,4 @@
-"""What the product is measured against makes the product's calls: the bare script of ``bench/creation.py``."""
+"""The bare script of ``bench/creation.py``, the benchmark's baseline, makes the same calls as the product."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FIRST_VMID = 7001
 
 
 def calls(sandbox: SandboxNode) -> Counter[str]:
-    """By method and path without its numbers; how often a task or an address is looked for is a matter of time."""
+    """Count calls by method and path without numbers. Polls of tasks and addresses depend on time and are left out."""
     made = Counter(
         f"{method} {re.sub(r'(?<=/)[0-9]+(?=/|$)', '*', path)}"
         for method, path, _ in sandbox.api.requests

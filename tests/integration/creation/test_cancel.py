@@ -1,4 +1,4 @@
-"""Cancel as its user meets it: processes end, the container stays, and a second time is refused."""
+"""What a user sees of a cancel: processes end, the container stays, and a second cancel is refused."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CANCEL_WITHIN_S = 15
 
 
 async def cancel(lab: Lab, job_id: UUID, work: asyncio.Task[None]) -> service.CreationView:
-    """Ask, and wait for the end, which must come in time."""
+    """Request a cancel and wait for the end, which must come in time."""
     asked = await service.cancel(lab.rt, lab.session, job_id)
     assert asked.state is JobState.CANCELLING
     async with asyncio.timeout(CANCEL_WITHIN_S):

@@ -1,4 +1,4 @@
-"""Cancel in every phase: acknowledged at once, done within 15 s, and what was under way is over, or named."""
+"""Cancel in every phase: acknowledged at once and done within 15 s. What ran is stopped or named."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ async def test_while_init_is_waited_for(lab: Lab, monkeypatch: pytest.MonkeyPatc
     job = await service.get_job(lab.rt, lab.session, job_id)
 
     async def waits() -> bool:
-        with contextlib.suppress(SandboxError):  # it does not run yet
+        with contextlib.suppress(SandboxError):  # the guest does not run yet
             return "waits-for-init" in await lab.in_guest(job.vmid, "sh", "-c", ALL_PROCESSES)
         return False
 

@@ -1,4 +1,4 @@
-"""Cancel where nobody works on the run: it ends at once, or a worker looks at what it may have left."""
+"""Cancel a job without a worker: it ends at once, or a worker checks what it may have left."""
 
 from __future__ import annotations
 

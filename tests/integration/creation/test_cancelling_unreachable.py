@@ -1,4 +1,4 @@
-"""Cancel while the guest's door or PVE does not answer, or after a worker died: what may go on is named, and ended later."""
+"""Cancel while the door or PVE does not answer, or after a worker died: what may run on is named, and ended later."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Relay:
-    """A way to the SSH door that can freeze: it then takes connections and bytes, and passes none on."""
+    """A relay to the SSH door that can freeze: it then accepts connections and bytes but forwards nothing."""
 
     port: int
     going: asyncio.Event = field(default_factory=asyncio.Event)
@@ -208,7 +208,7 @@ async def test_a_script_that_had_not_begun_when_its_worker_died_never_does(
 
 
 async def forget_what_was_told_of(lab: Lab, job_id: UUID, step: str) -> None:
-    """As the row stands where the worker died before the journal had written that the step began."""
+    """Change the row as if the worker died before the journal wrote that the step began."""
     async with lab.rt.db.transaction() as tx:
         creation = await tx.jobs.get(job_id)
         checkpoint = Checkpoint.from_json(creation.checkpoint)

@@ -1,4 +1,4 @@
-"""What the wizard offers is what the node has, as the signed-in user sees it."""
+"""The wizard offers what the signed-in user sees on the node."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A guest's console: the real shell behind PVE's websocket, shared by its watchers, logged out by the last of ours."""
+"""A guest's console: a real shell behind PVE's websocket. Windows share it; the last one to close logs out."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ CREATOR = OPERATOR_PRIVILEGES.split()
 
 
 async def running_guest(lab: Lab) -> int:
-    """A container whose console is a shell; its vmid."""
+    """Create a container whose console is a shell, and return its vmid."""
     job = await lab.finish(await lab.request(None))
     client = await acting.client(lab.rt, lab.session)
-    await client.tasks.wait(await client.lxc.stop(job.node, job.vmid))  # of a running one it would be pending
+    await client.tasks.wait(await client.lxc.stop(job.node, job.vmid))  # else the change is pending
     await client.lxc.set_config(job.node, job.vmid, {"cmode": "shell"})
     await client.tasks.wait(await client.lxc.start(job.node, job.vmid))
     return job.vmid
 
 
 async def said(terminal: ConsoleSocket, typed: str, wanted: str, then: str = "") -> str:
-    """What the terminal shows until ``wanted`` is there, and ``then`` behind it."""
+    """Type, and return what the terminal shows until ``wanted`` appears, and ``then`` after it."""
     await terminal.type(typed.encode())
     shown = ""
     try:
@@ -65,7 +65,7 @@ async def test_all_windows_share_it_and_the_last_one_logs_out(lab: Lab) -> None:
         await said(first, "PS1=at'-'prompt; SECRET=planted; echo re''ady\n", "ready")
         async with console(lab.rt, lab.session, vmid) as second:
             await said(second, 'echo "<$SECRET>"\n', "<planted>")
-        # Left at its prompt: what is typed before the shell reads by characters is no end of input to it.
+        # Wait for the prompt: before it, the shell does not take Ctrl-D as end of input.
         await said(first, 'echo "still <$SECRET>"\n', "still <planted>", then="at-prompt")
     await lab.until(lab.sandbox.api._terminals[vmid].ended.is_set, "its shell has ended")
     async with console(lab.rt, lab.session, vmid) as later:

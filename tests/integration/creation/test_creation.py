@@ -1,4 +1,4 @@
-"""A whole creation, from the request to what is really in the guest."""
+"""A whole creation, from the request to the result in the guest."""
 
 from __future__ import annotations
 
@@ -100,11 +100,11 @@ async def test_a_static_address_is_the_one_that_was_asked_for(lab: Lab) -> None:
     assert job.result.address == f"{base}.200"
 
 
-@pytest.mark.timeout(300)  # 16 s of work for two cores, which may have other work
+@pytest.mark.timeout(300)  # 16 s on two idle cores, longer on busy ones
 @pytest.mark.full
 async def test_twenty_at_once_each_get_their_own(lab: Lab) -> None:
     ids = await asyncio.gather(*(lab.request(hostname=f"many-{n:02d}") for n in range(20)))
-    # A node makes a few at once: the others are given back and handed out again.
+    # A node creates only a few at once. The other jobs return to the queue and start again.
     while [job for job in await service.list_jobs(lab.rt, lab.session, unfinished=True) if job.id in ids]:
         await asyncio.gather(*(lab.work(job_id) for job_id in ids))
     jobs = [await lab.finish(job_id, state=JobState.DONE) for job_id in ids]

@@ -1,4 +1,4 @@
-"""A container that somebody deletes in PVE while its job runs ends the job within 15 s, and nothing of it blocks others."""
+"""A job ends within 15 s when its container is deleted in PVE. Nothing of it blocks other jobs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def rt(
 
 
 async def delete(lab: Lab, vmid: int, userid: str = "operator@pve") -> None:
-    """As an administrator does it: stopped and destroyed at once."""
+    """Stop and destroy the container in one call, as an administrator does."""
     client = await acting.client(lab.rt, await sign_in(lab.rt, lab.sandbox, userid))
     await client.tasks.wait(await client.lxc.delete("pve1", vmid, purge=True, force=True), deadline_s=30)
 

@@ -1,4 +1,4 @@
-"""Destroying what a job left is a job of its own: one at a time on a guest, and it outlives its worker and its page."""
+"""Destroying what a job left is its own job: one per guest, and it survives its worker and its page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ways into a guest: which is taken, a whole creation by the guest's own SSH server, and what neither lets in."""
+"""The ways into a guest: the choice of the way, a whole creation by SSH into the guest, and guests with no way in."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ BY_SSH = "Way in: SSH into the guest with a key made for this creation"
 
 @pytest.fixture
 def doors() -> tuple[str, ...]:
-    """The nodes whose SSH doors the endpoint has."""
+    """The nodes with an SSH door at the endpoint."""
     return ()
 
 
@@ -265,7 +265,7 @@ async def test_with_a_door_of_its_node_no_key_is_made(lab: Lab, doors: tuple[str
 
 
 async def moved(lab: Lab) -> tuple[UUID, int]:
-    """A run that failed, whose guest PVE moved to pve2 before it is run again; its vmid."""
+    """A failed job that is retried after PVE moved its guest to pve2. Returns its id and vmid."""
     job_id = await lab.request(BREAKING)
     job = await lab.finish(job_id, state=JobState.FAILED)
     await lab.in_guest(job.vmid, "touch", "/root/mended")
@@ -295,7 +295,7 @@ async def test_a_guest_that_was_moved_to_a_node_without_door_is_told(lab: Lab, d
 
 @pytest.mark.full
 async def test_a_removal_whose_answer_was_lost_is_done(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As when the worker dies in between: the next try finds the key refused."""
+    """The guest refuses the key at the second try, as after the death of a worker."""
     job_id = await lab.request(counting("one"))
     vmid = (await service.get_job(lab.rt, lab.session, job_id)).vmid
     tries = []

@@ -1,4 +1,4 @@
-"""The second door, into the guest itself, against OpenSSH's own server as Debian packs it."""
+"""SSH into the guest itself, with the OpenSSH server of Debian."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 INSTALLED_WITHIN_S = 200.0
 SSHD_LOG = "/root/sshd.log"
-# Its package must not start it by itself: it is to write down whom it lets in.
+# The package must not start sshd: the last line starts it with a log of accepted keys.
 INSTALL = f"""set -e
 printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d
 export DEBIAN_FRONTEND=noninteractive
@@ -40,7 +40,7 @@ pytestmark = [pytest.mark.full, pytest.mark.timeout(420)]
 
 @pytest.fixture
 async def rt(settings: Settings, sandbox: SandboxNode, guests: GuestHost) -> AsyncIterator[Runtime]:
-    """Without a door of any node."""
+    """The endpoint has no SSH door."""
     if guests.kind.startswith("rootless"):
         pytest.skip("guests of this kind have no address that this machine reaches")
     async with Runtime.open(settings) as runtime:
@@ -86,7 +86,7 @@ async def test_a_real_openssh_server_is_entered_cut_off_and_left_clean(lab: Lab)
     await check_exact(lab, job_id, "one", "two")
     let_in = re.findall(r"Accepted publickey for root .* (SHA256:\S+)", await lab.in_guest(vmid, "cat", SSHD_LOG))
     assert set(let_in) == {mine}
-    assert len(let_in) > 1  # it came again after the cut
+    assert len(let_in) > 1  # the job connected again after the cut
     host_key = (await lab.in_guest(vmid, "ssh-keygen", "-lf", "/etc/ssh/ssh_host_ed25519_key.pub")).split()[1]
     assert any(host_key in event.message for event in await lab.events(job_id))
     assert (await lab.in_guest(vmid, "sh", "-c", "ls -A /root/.ssh 2>/dev/null || :")).strip() == ""

@@ -1,4 +1,4 @@
-"""An OS template is fetched by a job: one at a time for one file, whoever asks for it, and stopped only by a cancel."""
+"""A job downloads an OS template: one job per file for all users. Only a cancel stops it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ORDER = Order("pve1", "local", FEDORA)
 
 @pytest.fixture
 async def guests() -> None:
-    """None: these containers exist in PVE alone."""
+    """No guests: these containers exist only in PVE."""
 
 
 @pytest.fixture
@@ -65,12 +65,12 @@ async def dies(worker: asyncio.Task[None]) -> None:
 
 
 async def asks_for_it(lab: Lab) -> UUID:
-    """A creation that has it downloaded first."""
+    """Request a creation that first downloads the OS template."""
     return await lab.request(None, ostemplate=ORDER.volid, ostemplate_download=FEDORA)
 
 
 async def test_it_tells_how_far_it_is_and_the_file_is_there_at_its_end(lab: Lab) -> None:
-    lab.sandbox.api.time_scale = 0.3  # slow enough for its log to come in parts
+    lab.sandbox.api.time_scale = 0.3  # slow enough that the log arrives in parts
     job_id = await downloads.request(lab.rt, lab.session, ORDER)
     job = await ended(lab, job_id)
     assert (job.state, job.percent) == ("done", 100)
@@ -107,7 +107,7 @@ async def test_one_who_may_not_write_to_the_storage_is_refused(lab: Lab) -> None
         await jobs.cancel(lab.rt, viewer, job_id)
     lab.sandbox.api.directory.acl[:] = [entry for entry in lab.sandbox.api.directory.acl if entry.ugid != "viewer@pve"]
     lab.sandbox.api.directory.changed()
-    anew = await sign_in(lab.rt, lab.sandbox, "viewer@pve")  # what PVE granted a session is kept for seconds
+    anew = await sign_in(lab.rt, lab.sandbox, "viewer@pve")  # privileges are cached for seconds per session
     with pytest.raises(NotFoundError):
         await jobs.visible(lab.rt, anew, job_id)
 

@@ -1,4 +1,4 @@
-"""Edit and retry: what a job left gives way to what is asked for anew, and stays where that is refused."""
+"""Edit and retry: what the job left is destroyed for the new request, and stays if that is refused."""
 
 from __future__ import annotations
 

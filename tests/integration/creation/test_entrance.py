@@ -1,4 +1,4 @@
-"""How often PVE is asked for the rights to enter a guest: at each entry, and no more than once in five seconds."""
+"""How often privileges are checked before entering a guest: at each entry, but at most once in five seconds."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from tests.integration.endpoints import sign_in
 VMID = 101
 MARKER = "a-marker"
 FIVE_S = 5.0
-AN_HOUR_S = 3600.0  # in the place of the five seconds, which may pass on a slow machine
+AN_HOUR_S = 3600.0  # replaces the five seconds, which may pass on a slow machine
 
 
 @pytest.fixture
 async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxNode]:
-    """Without guests: nothing is entered here."""
+    """A sandbox without guests: these tests enter none."""
     async with SandboxNode(
         tmp_path / "node", demo=DemoCluster(), time_scale=0.02, stats_interval_s=0, auth_delay_s=0
     ) as node:
@@ -51,7 +51,7 @@ async def rt(settings: Settings, sandbox: SandboxNode) -> AsyncIterator[Runtime]
 
 @pytest.fixture
 async def entrance(rt: Runtime, sandbox: SandboxNode) -> Entrance:
-    """Of a run of operator@pve."""
+    """The entrance of a job of operator@pve."""
     session = await sign_in(rt, sandbox, "operator@pve")
     client = await acting.client(rt, session)
     found = await client.cluster.find_guest(VMID)
@@ -116,7 +116,7 @@ async def test_rights_that_were_taken_away_are_noticed_within_five_seconds(
         await enter_again_and_again()
     assert last_let_in - taken_at <= FIVE_S
     before = rights_asked(sandbox)
-    for _ in range(3):  # what was refused is never remembered as let in
+    for _ in range(3):  # a refusal is never cached
         with pytest.raises(PrivilegeError):
             await entrance.door(MARKER)
     assert rights_asked(sandbox) - before == 3
@@ -159,7 +159,7 @@ async def test_a_guest_that_ha_recovered_from_a_node_that_is_down_is_found(
 
 
 def test_an_address_to_which_no_route_leads_closes_the_way_by_ssh() -> None:
-    static = IpSettings(IpMode.STATIC, "255.255.255.255/24")  # no host, on any machine
+    static = IpSettings(IpMode.STATIC, "255.255.255.255/24")  # no machine has a route to this address
     spec = ContainerSpec("pve1", "local:vztmpl/other-1.tar.zst", "web", "local-lvm", ipv4=static)
     closed = doors._closed("pve1", spec)
     assert closed == Message.of(FailureCode.NO_WAY_NO_ROUTE, node="pve1", address="255.255.255.255")

@@ -1,4 +1,4 @@
-"""What was asked for in the wizard's fields is what PVE's own configuration then says."""
+"""PVE's configuration of the container matches the wizard's fields."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MEDIA = Mount("/tank/media", "/media", read_only=True)
 
 
 async def errors(lab: Lab, **changes: object) -> dict[str, Finding]:
-    spec = replace(spec_of(None), **changes)  # type: ignore[arg-type]  # a test names what it changes
+    spec = replace(spec_of(None), **changes)  # type: ignore[arg-type]  # the caller names fields of the spec
     found = await preflight.check(lab.rt, lab.session, spec)
     return {finding.field: finding for finding in found if finding.severity is FindingSeverity.ERROR}
 

@@ -1,4 +1,4 @@
-"""Whoever watches, from the start, late, or with a gap, sees each line once and in order."""
+"""A viewer that starts early, late or again after a gap sees each line once and in order."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PRINTING = content_of(
 
 
 async def seen_by(rt: Runtime, job_id: UUID, after: int = 0) -> list[tuple[int, str]]:
-    """Number and text of each line."""
+    """The number and text of each line."""
     found: list[tuple[int, str]] = []
     async with asyncio.timeout(60):
         async for batch in follow(rt, job_id, after):
@@ -103,7 +103,7 @@ async def test_an_unknown_job_is_told(lab: Lab) -> None:
 
 
 async def test_lines_are_told_while_the_script_still_runs(lab: Lab) -> None:
-    """``bench/progress.py`` holds how soon."""
+    """``bench/progress.py`` measures the delay."""
     job_id = await lab.request(content_of(("10-waits.sh", "echo first\nuntil [ -e /root/go ]; do sleep 0.05; done\n")))
     work = lab.work(job_id)
     told_while_it_ran = False

@@ -1,4 +1,4 @@
-"""What was deleted in PVE holds neither its vmid nor its addresses: PVE is asked before anything is called taken."""
+"""A container deleted in PVE holds neither its vmid nor its addresses: PVE is asked before they count as taken."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ONE = parse_range("10.66.3.91-10.66.3.91/16")
 
 
 async def made(lab: Lab) -> CreationView:
-    """A container of ours, seen by a look at all addresses as well."""
+    """Create a container, then read all addresses so that they are cached."""
     job = await lab.finish(await lab.request(None, vmid=4711, ipv4=ADDRESS))
     await preflight.check(lab.rt, lab.session, spec_of(None, ipv4=ADDRESS))
     return job
@@ -53,7 +53,7 @@ async def test_a_range_that_only_it_filled_is_free(lab: Lab) -> None:
     with pytest.raises(InvalidInputError, match="all taken"):
         await next_free(lab.rt, lab.session, ONE)
     await delete(lab, job.vmid)
-    operator = await sign_in(lab.rt, lab.sandbox, "operator@pve")  # who has not looked at all addresses before
+    operator = await sign_in(lab.rt, lab.sandbox, "operator@pve")  # has no cached addresses
     assert (await next_free(lab.rt, operator, ONE)).addresses == ("10.66.3.91/16",)
 
 

@@ -1,4 +1,4 @@
-"""Creates whose task nobody saw the end of, or whose answer came to nobody: what PVE has made all the same is gone on with."""
+"""Creates whose end or answer was lost: the job continues with the container that PVE created."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.worded import cause, remedy
 
 
 def forgotten(kind: str) -> Change:
-    """The node keeps its logs in memory and was restarted: it knows tasks of this kind no more."""
+    """The node lost its task logs in a restart, and with them the tasks of this kind."""
 
     def change(answer: Answer) -> None:
         if "/tasks/UPID" not in answer.path or f":{kind}:" not in answer.path:
@@ -28,7 +28,7 @@ def forgotten(kind: str) -> Change:
 
 
 def unseen(answer: Answer) -> None:
-    """The node was restarted as the task of a create ended."""
+    """The node was restarted while the task of a create ended."""
     if ":vzcreate:" in answer.path and answer.path.endswith("/status"):
         answer.body["data"]["exitstatus"] = "unexpected status"
 
@@ -45,7 +45,7 @@ async def test_what_a_task_has_done_is_gone_on_with(lab: Lab, other: OtherPve, e
 
 
 def held_until_ended(lab: Lab) -> Change:
-    """Nobody hears of a task before it has ended, however slow this machine is."""
+    """PVE does not answer for a task until it has ended, even on a slow machine."""
 
     def change(answer: Answer) -> None:
         upid = answer.path.split("/")[4] if "/tasks/UPID" in answer.path else ""

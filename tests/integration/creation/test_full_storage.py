@@ -1,4 +1,4 @@
-"""A thin storage that fills up under a container: PVE says OK, the guest is read-only, and the job names the storage."""
+"""A thin storage fills up under a container: PVE reports OK, the guest is read-only, and the job names the storage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.integration.creation.conftest import Lab
 
 MIB = 1024**2
-TOO_LITTLE = 100 * MIB  # for the unpacked OS template
+TOO_LITTLE = 100 * MIB  # less than the unpacked OS template
 STORAGE = "Storage local-lvm is full. "
 REMEDY = (
     "Free space on storage local-lvm or choose another storage. Then destroy this container and create it again: "

@@ -1,4 +1,4 @@
-"""Jobs as a user's feed lets him see them, without a question to PVE."""
+"""Jobs that a user sees by the rows of their feed, without a request to PVE."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notes and tags at the end of a run: what somebody wrote there stays, what PVE refuses of them fails nothing that is done."""
+"""Notes and tags at the end of a job: other people's text stays, and a refusal by PVE does not fail the job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job that failed and left nothing in PVE: it says so, holds no vmid and no address, and can be run again."""
+"""A failed job that left nothing in PVE: it says so, holds no vmid or address, and can be retried."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def volumes(lab: Lab) -> dict[str, Any]:
 
 
 async def fails_in_the_check(lab: Lab, **changes: Any) -> CreationView:
-    """The OS template goes between the request and its run, and is back after it."""
+    """Remove the OS template after the request, and restore it after the job has failed."""
     job_id = await lab.request(None, **changes)
     archive = volumes(lab).pop(ARCHIVE)
     job = await lab.finish(job_id, state=JobState.FAILED)
@@ -37,7 +37,7 @@ async def fails_in_the_check(lab: Lab, **changes: Any) -> CreationView:
 
 
 async def fails_in_the_create(lab: Lab, **changes: Any) -> CreationView:
-    """The OS template is damaged until the run has failed."""
+    """Damage the OS template until the job has failed."""
     job_id = await lab.request(None, **changes)
     volumes(lab)[ARCHIVE]["corrupt"] = True
     job = await lab.finish(job_id, state=JobState.FAILED)

@@ -1,4 +1,4 @@
-"""The list of jobs: what one may see of it, filtered, a page at a time."""
+"""The list of jobs: visibility, filters and pages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OWNER = "test:1"
 async def add(
     rt: Runtime, session: Session, vmid: int, state: JobState, *, node: str = "pve1", revision: UUID | None = None
 ) -> UUID:
-    """A job that stands as it is, of the session's user."""
+    """Store a job of the session's user in this state. No worker runs it."""
     spec = spec_of(revision, node=node)
     async with rt.db.transaction() as tx:
         container = await tx.containers.reserve(
@@ -88,7 +88,7 @@ async def test_filters_by_state_node_template_user_and_text(lab: Lab) -> None:
 async def test_others_jobs_are_listed_where_pve_shows_their_container(lab: Lab) -> None:
     job = await lab.finish(await lab.request(None))
     operator = await sign_in(lab.rt, lab.sandbox, "operator@pve")
-    await add(lab.rt, lab.session, 9321, JobState.RUNNING)  # not in PVE: nobody else's to see
+    await add(lab.rt, lab.session, 9321, JobState.RUNNING)  # not in PVE, so only its own user sees it
     await add(lab.rt, operator, 9322, JobState.RUNNING)
     assert await names(lab.rt, operator, Wanted()) == ["host-9322", job.name]
     assert await names(lab.rt, operator, Wanted(userid="operator@pve")) == ["host-9322"]

@@ -1,4 +1,4 @@
-"""Built through PVEs of other makes: older ones, and those that write the same in other ways."""
+"""Creations with other kinds of PVE: older ones, and ones that write the same data differently."""
 
 from __future__ import annotations
 

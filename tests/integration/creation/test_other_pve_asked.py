@@ -1,4 +1,4 @@
-"""What the wizard and preflight make of PVEs of other makes, without a container."""
+"""The wizard and preflight with other kinds of PVE, without creating a container."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def of_version(version: str) -> Change:
 
 
 def lacking(*privileges: str) -> Change:
-    """The user holds none of these anywhere, and the value of what he holds is null."""
+    """The user lacks these privileges at every path. The values of the held ones are null."""
 
     def change(answer: Answer) -> None:
         if answer.path == "/access/permissions" and answer.status == OK:
@@ -69,7 +69,7 @@ def with_options(options: dict[str, Any]) -> Change:
 
 
 def with_vnet(answer: Answer) -> None:
-    """vmbr0 is a virtual network of the zone far."""
+    """vmbr0 is a virtual network of the SDN zone ``far``."""
     if answer.path == "/nodes/pve1/network":
         answer.body["data"] = [{"iface": "vmbr0", "type": "vnet", "active": 1}]
     elif answer.path == "/cluster/sdn/vnets":
@@ -81,7 +81,7 @@ def with_vnet(answer: Answer) -> None:
 
 
 async def told(rt: Runtime, session: Session, **changes: Any) -> list[tuple[str, str, str]]:
-    """Severity, field and cause of each finding."""
+    """The severity, field and cause of each finding."""
     found = await preflight.check(rt, session, replace(spec_of(None), **changes))
     return [(finding.severity.value, finding.field, cause(finding)) for finding in found]
 
@@ -92,7 +92,7 @@ async def test_the_wizard_offers_the_same_however_it_is_written(rt: Runtime, ses
     after = await choices.choices(rt, session, "pve1")
     assert [node.name for node in after.nodes if not node.online] == ["Pve-2"]
     assert replace(after, nodes=before.nodes, storages=before.storages) == before
-    told = [(storage.name, storage.total, type(storage.free)) for storage in after.storages]  # they fill meanwhile
+    told = [(storage.name, storage.total, type(storage.free)) for storage in after.storages]  # not the value of free
     assert told == [(storage.name, storage.total, int) for storage in before.storages]
     assert before.missing == ()
 

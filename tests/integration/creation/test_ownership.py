@@ -1,4 +1,4 @@
-"""A guest is looked for in the whole cluster, and is the job's only where it says so: nothing else is started, rewritten, unlocked, deleted."""
+"""A job finds its guest in the whole cluster by the marker. It never changes or deletes another guest."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def do(lab: Lab, upid: str) -> None:
 
 
 async def remove(lab: Lab, job: service.CreationView) -> None:
-    """As its operator does in PVE."""
+    """Delete the container in PVE, as its operator does."""
     client = await acting.client(lab.rt, lab.session)
     await do(lab, await client.lxc.delete(job.node, job.vmid, force=True))
 
@@ -58,7 +58,7 @@ async def test_what_ha_keeps_is_deleted_once_ha_has_stopped_it(lab: Lab) -> None
     api = lab.sandbox.api
     guest = api.cts.get(job.vmid)
     assert guest
-    api.hosted.discard(job.vmid)  # from now on its figures alone: HA stops these
+    api.hosted.discard(job.vmid)  # the sandbox's HA does not stop real guests
     guest.ha_state, api.ha_delay = "started", 1 / api.time_scale
     assert await lab.destroy(job.id) == f"Destroyed CT {job.vmid} {job.hostname}"
     assert lab.containers_named(job.hostname) == []
@@ -115,7 +115,7 @@ async def test_notes_are_written_over_another_change_of_the_same_moment(lab: Lab
     true_digest, told = guest.digest, list[str]()
 
     def digest() -> str:
-        """What is told first is of the past when the notes are written."""
+        """Return an outdated digest at the first read."""
         told.append("0" * 40 if not told else true_digest())
         return told[-1]
 
@@ -128,7 +128,7 @@ async def test_notes_are_written_over_another_change_of_the_same_moment(lab: Lab
 
 
 async def stopped_create(lab: Lab) -> service.CreationView:
-    """A job whose create task was killed; what PVE keeps of it is a lock."""
+    """A job whose create task was killed. PVE keeps only a locked configuration."""
     lab.sandbox.hang_task("vzcreate")
     job_id = await lab.request(None)
     work = lab.work(job_id)
@@ -167,7 +167,7 @@ async def test_the_lock_of_the_jobs_own_killed_create_is_lifted(lab: Lab) -> Non
 
 
 async def left_disk(lab: Lab, job: service.CreationView, *, before_it: bool = False) -> str:
-    """The volid of a disk with the job's vmid, as its killed create has left one, or a guest from before it."""
+    """Add a disk with the job's vmid and return its volid. ``before_it``: older than the job's create."""
     client = await acting.client(lab.rt, lab.session)
     (task,) = await client.tasks.list(job.node, vmid=job.vmid, typefilter="vzcreate")
     volumes = lab.sandbox.api.storages["local-lvm"]["volumes"]
@@ -203,7 +203,7 @@ async def test_a_disk_that_pve_will_not_delete_is_named(lab: Lab) -> None:
 async def test_a_retry_forgets_none_of_the_jobs_own_creates(lab: Lab) -> None:
     job = await stopped_create(lab)
     await service.retry(lab.rt, lab.session, job.id)
-    await lab.finish(job.id, state=JobState.FAILED)  # the vmid is taken, by what was left
+    await lab.finish(job.id, state=JobState.FAILED)  # the leftovers of the create still take the vmid
     assert "Destroyed" in await lab.destroy(job.id)
 
 
@@ -221,7 +221,7 @@ async def test_the_lock_of_anothers_create_is_left_alone(lab: Lab) -> None:
 
 
 async def anothers_create(lab: Lab, vmid: int) -> None:
-    await asyncio.sleep(1.1)  # PVE tells two tasks apart by the second that they began in
+    await asyncio.sleep(1.1)  # PVE distinguishes tasks only by the second of their start
     lab.sandbox.hang_task("vzcreate")
     client = await acting.client(lab.rt, lab.session)
     options = {"hostname": "other", "rootfs": "local-lvm:1"}

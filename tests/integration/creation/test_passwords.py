@@ -1,4 +1,4 @@
-"""Root passwords that users gave: used once, never shown, and forgotten when nothing can need them any more."""
+"""Root passwords that users gave: used once, never shown, and deleted when no retry can need them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def test_a_given_password_is_never_revealed(lab: Lab) -> None:
 
 
 async def failed_before_it_was_created(lab: Lab) -> UUID:
-    """With a given password, by a PVE task that somebody stopped."""
+    """A job with a given password whose create task was stopped in PVE."""
     lab.sandbox.hang_task("vzcreate")
     spec = spec_of(None, password_mode=PasswordMode.GIVEN)
     job_id = await service.request(lab.rt, lab.session, spec, Secrets(GIVEN))

@@ -1,4 +1,4 @@
-"""A pause after the create: nobody works on the run, what its user does in PVE meanwhile stays, and only he ends it."""
+"""A pause after the create: no worker holds the job, the user's changes in PVE stay, and only the user continues it."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def test_who_saw_it_before_it_paused_takes_nothing_back_that_was_done_sinc
     whole = service._require_same_user
 
     async def pauses_meanwhile(*args: object) -> None:
-        await whole(*args)  # type: ignore[arg-type]  # as they came
+        await whole(*args)  # type: ignore[arg-type]  # passed on unchanged
         await lab.finish(job_id, state=JobState.PAUSED)
 
     monkeypatch.setattr(service, "_require_same_user", pauses_meanwhile)
@@ -126,7 +126,7 @@ async def test_a_cancel_that_comes_as_it_pauses_is_not_lost(lab: Lab, monkeypatc
     async def late(*args: object, **named: object) -> None:
         async with lab.rt.db.transaction() as tx:
             await tx.jobs.request_cancel(job_id, lab.session.userid)
-        await give_back(*args, **named)  # type: ignore[arg-type]  # as they came
+        await give_back(*args, **named)  # type: ignore[arg-type]  # passed on unchanged
 
     monkeypatch.setattr(ending, "give_back", late)
     await lab.work(job_id)
@@ -165,7 +165,7 @@ async def test_the_time_of_the_pause_is_nobodys(lab: Lab) -> None:
     job_id, _ = await paused(lab)
     before = await report(lab.rt, lab.session, job_id)
     assert before.phases[0].mark is Mark.WAITING
-    await asyncio.sleep(1)  # how long it stood still is what this is about
+    await asyncio.sleep(1)  # the time of the pause
     assert (await report(lab.rt, lab.session, job_id)).phases[0].seconds == before.phases[0].seconds
     await service.go_on(lab.rt, lab.session, job_id)
     await lab.finish(job_id)
@@ -201,7 +201,7 @@ async def test_one_that_was_given_to_ha_meanwhile_is_ready_once_ha_has_started_i
     api = lab.sandbox.api
     guest = api.cts.get(job.vmid)
     assert guest
-    api.hosted.discard(job.vmid)  # from now on its figures alone: HA starts these
+    api.hosted.discard(job.vmid)  # the sandbox's HA does not start real guests
     guest.ha_state, api.ha_delay = "stopped", 1 / api.time_scale
     await service.go_on(lab.rt, lab.session, job_id)
     await lab.finish(job_id)

@@ -1,4 +1,4 @@
-"""What preflight says of addresses, gateways, VLANs, pools and room, of a cluster in which others are."""
+"""Preflight's findings about addresses, gateways, VLANs, pools and free space in a cluster with other guests."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def rt(settings: Settings, sandbox: SandboxNode) -> AsyncIterator[Runtime]
 
 
 async def told(rt: Runtime, session: Session, **changes: Any) -> list[tuple[str, str, str]]:
-    """Severity, field and cause of each finding."""
+    """The severity, field and cause of each finding."""
     found = await preflight.check(rt, session, replace(spec_of(None), **changes))
     return [(finding.severity.value, finding.field, cause(finding)) for finding in found]
 
@@ -66,7 +66,7 @@ async def test_an_address_that_a_container_of_pve_has_is_named_with_its_holder(
 
 
 async def machine(sandbox: SandboxNode, **config: str) -> Any:
-    """A virtual machine that runs."""
+    """Add a running virtual machine."""
     made = FakeVm(300, "db", node="pve2", status="running", config=config)
     sandbox.api.vms.append(made)
     await sandbox.api.take_statistics()
@@ -92,7 +92,7 @@ async def test_what_cloud_init_gives_a_virtual_machine_is_taken(
     assert await told(rt, session, ipv4=FREE) == []
     made.template = True
     await sandbox.api.take_statistics()
-    other = await sign_in(rt, sandbox, "operator@pve")  # what one has seen holds for a minute
+    other = await sign_in(rt, sandbox, "operator@pve")  # the first session has the addresses cached for a minute
     assert await told(rt, other, ipv4=taken) == []
 
 

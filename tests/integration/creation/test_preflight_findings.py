@@ -1,4 +1,4 @@
-"""What is found before anything is made, of the wish, the node, the rights and the way in."""
+"""Preflight's findings about the request, the node, the privileges and the way into the guest."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ async def test_a_given_password_must_be_one_that_pve_takes(lab: Lab) -> None:
 
 
 async def findings(lab: Lab, **changes: object) -> dict[str, str]:
-    """Field and cause of each error."""
-    spec = replace(spec_of(None), **changes)  # type: ignore[arg-type]  # a test names what it changes
+    """The field and cause of each error."""
+    spec = replace(spec_of(None), **changes)  # type: ignore[arg-type]  # the caller names fields of the spec
     found = await preflight.check(lab.rt, lab.session, spec)
     return {each.field: said(each) for each in found if each.severity is FindingSeverity.ERROR}
 

@@ -1,4 +1,4 @@
-"""Preflight stops what PVE refuses, and warns of what PVE accepts: the sandbox is asked for the same container."""
+"""Preflight has an error for what PVE refuses and a warning for what PVE accepts. The sandbox gets the same request."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ async def rt(settings: Settings, sandbox: SandboxNode) -> AsyncIterator[Runtime]
 
 
 async def found(rt: Runtime, session: Session, spec: ContainerSpec) -> list[Finding]:
-    """Errors and warnings."""
+    """Preflight's errors and warnings."""
     findings = await preflight.check(rt, session, spec)
     return [finding for finding in findings if finding.severity is not FindingSeverity.NOTE]
 
 
 async def create(rt: Runtime, session: Session, spec: ContainerSpec) -> str:
-    """Create the container at PVE, past preflight, and wait for its task. Raises what PVE says."""
+    """Create the container in PVE without preflight and wait for its task. Raises PVE's error."""
     client = await acting.client(rt, session)
     values = pve_parameters(spec, VMID, None, description="")
     options = {key: value for key, value in values.items() if key not in {"vmid", "ostemplate", "unprivileged"}}
@@ -128,7 +128,7 @@ def static_guest(sandbox: SandboxNode) -> tuple[Any, IpSettings]:
 
 
 async def of_address(rt: Runtime, session: Session, spec: ContainerSpec) -> list[tuple[str, str]]:
-    """Severity and cause of what preflight says of the address itself."""
+    """The severity and cause of each finding about a used IPv4 address."""
     findings = await found(rt, session, spec)
     told = [(each.severity.value, cause(each)) for each in findings if each.field == "ipv4_address"]
     return [(severity, cause) for severity, cause in told if "is the address of" in cause]
@@ -189,7 +189,7 @@ async def test_an_address_that_a_job_of_ours_promised_on_one_bridge_is_free_on_a
 
 
 async def with_rights(rt: Runtime, sandbox: SandboxNode, **paths: tuple[str, ...]) -> Session:
-    """A session of somebody who holds exactly this, and what a container needs but its storages."""
+    """A session of a user with these privileges and ``SDN.Use``."""
     directory = sandbox.api.directory
     directory.acl[:] = [entry for entry in directory.acl if entry.ugid != "viewer@pve"]
     sandbox.api.grant("viewer@pve", "/sdn", "SDN.Use")

@@ -1,4 +1,4 @@
-"""What a guest brings along, or does not let in, when a run enters it for the first time; and what stands where a held-back file belongs."""
+"""Guests that contain files of a former job or refuse the helpers, and delayed files whose target already exists."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FORMER = "0192f0c8-1111-7000-8000-000000000000"
 STEP = "script.001.10-first.sh"
 ONE_SCRIPT = content_of(("10-first.sh", "#!/bin/sh\necho ran >>/root/runs\n"))
-# A container in which a job of another one had ended this step, as its OS template brings it along.
+# State of another container's job that an OS template contains: its marker and this ended step.
 BUILT_BEFORE = f"""
 set -e
 mkdir -p /etc/lxc-dashboard/credentials /var/lib/lxc-dashboard/steps/{STEP}
@@ -32,7 +32,7 @@ echo "exit 0 0 1 2" >/var/lib/lxc-dashboard/steps/{STEP}/status
 
 
 def has_at_its_start(lab: Lab, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """Each guest that is started runs ``script`` before anybody enters it."""
+    """Run ``script`` in each guest right after its start, before a job enters it."""
     start = lab.guests.start
 
     async def start_and_run(vmid: int) -> None:

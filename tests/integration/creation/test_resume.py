@@ -1,4 +1,4 @@
-"""Nothing is lost and nothing is repeated, whoever dies and whatever connection goes."""
+"""Nothing is lost or repeated when a worker dies or a connection is lost."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ if TYPE_CHECKING:
     from tests.integration.creation.conftest import Lab
 
 
-@pytest.mark.timeout(300)  # what an interruption leaves held has to run out, and on a slow machine more of them do
+@pytest.mark.timeout(300)  # leases of interrupted workers must expire first, more of them on a slow machine
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.full
 async def test_a_run_interrupted_again_and_again_does_everything_once(lab: Lab, seed: int) -> None:
-    chance = random.Random(seed)  # noqa: S311 - the same each time, that is the point
+    chance = random.Random(seed)  # noqa: S311 - a fixed seed repeats the test
     job_id = await lab.request(counting("one", "two"))
     interruptions = 0
     while (await service.get_job(lab.rt, lab.session, job_id)).state is not JobState.DONE:
         work = lab.work(job_id)
-        # longer and longer: on a slow machine half a second is not enough for anything
+        # the time grows: on a slow machine half a second is too short for any step
         ended, _ = await asyncio.wait([work], timeout=chance.uniform(0.02, 0.5 + interruptions / 20))
-        if ended:  # not taken: an interruption before the lease could be given back, which runs out by itself
+        if ended:  # the job was not taken: the lease of an interrupted worker must expire first
             await asyncio.sleep(0.2)
             continue
         work.cancel()
@@ -191,7 +191,7 @@ async def test_what_another_worker_wrote_is_not_taken_for_ones_own(lab: Lab) -> 
 
 
 class Cut:
-    """A journal whose connection breaks before it has written anything."""
+    """A journal whose connection fails before each write."""
 
     def hurry(self) -> None:
         pass

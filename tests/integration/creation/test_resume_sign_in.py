@@ -1,4 +1,4 @@
-"""A run whose ticket has ended waits, and goes on after the next sign-in."""
+"""A job with an expired ticket waits and continues after the next sign-in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scripts that fail, and a retry that goes on from there."""
+"""Scripts that fail, and a retry that continues from there."""
 
 from __future__ import annotations
 

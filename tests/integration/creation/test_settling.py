@@ -1,4 +1,4 @@
-"""What a cancelled run still owes: by whom it is settled, until when, and one pass at a time."""
+"""Pending cancels: who settles them, until when, and that only one pass runs at a time."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 async def cancelled_while_pve_hangs(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> service.CreationView:
-    """In a script that goes on."""
+    """A job that was cancelled in a script while PVE hung. The script runs on."""
     job_id = await lab.request(content_of(("10-long.sh", STUBBORN)))
     lab.work(job_id)
     await lab.until_said(job_id, "begun")

@@ -1,4 +1,4 @@
-"""Creates per node: no more than the setting says, oldest first, whatever dies; who waits says so and holds no worker."""
+"""Creates per node: at most the setting, oldest first, even when workers die. A waiting job holds no worker."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NODE = "pve1"
 
 @pytest.fixture
 def one_at_a_time(lab: Lab, settings_with: Callable[..., Settings]) -> None:
-    """The same services with one slot a node; what is handed to the queue is never taken by itself."""
+    """One slot per node. Queued jobs wait until a test starts a worker."""
     key = lab.rt.settings.ENCRYPTION_KEY.get_secret_value()
     settings = settings_with(CREATES_PER_NODE="1", ENCRYPTION_KEY=key)
     lab.rt = replace(lab.rt, settings=settings)
@@ -46,7 +46,7 @@ async def places(lab: Lab) -> dict[UUID, Place]:
 
 
 async def creating(lab: Lab) -> tuple[UUID, asyncio.Task[None]]:
-    """A run whose create hangs."""
+    """Start a job whose create hangs."""
     lab.sandbox.hang_task("vzcreate")
     job_id = await lab.request(None)
     work = lab.work(job_id)
@@ -56,7 +56,7 @@ async def creating(lab: Lab) -> tuple[UUID, asyncio.Task[None]]:
 
 
 async def woken(lab: Lab) -> list[UUID]:
-    """Those whose turn has come, since this was asked last."""
+    """The queued jobs that have a slot but no worker."""
     async with lab.rt.db.transaction() as tx:
         found = await tx.session.execute(
             text("SELECT id FROM job WHERE slot_node IS NOT NULL AND lease_owner IS NULL AND enqueued_at IS NOT NULL")
@@ -138,7 +138,7 @@ async def test_the_slot_of_a_dead_worker_is_free_when_its_lease_ends(lab: Lab) -
     first, _ = await creating(lab)
     second = await lab.request(None)
     await lab.work(second)
-    async with lab.rt.db.transaction() as tx:  # as if its worker had died
+    async with lab.rt.db.transaction() as tx:  # as after the death of its worker
         ended = text("UPDATE job SET lease_owner = 'dead', lease_until = clock_timestamp() WHERE id = :id")
         await tx.session.execute(ended, {"id": first})
     assert await slots.wake_all(lab.rt) == 1
@@ -174,7 +174,7 @@ async def test_the_wait_is_nobodys_work(lab: Lab) -> None:
     second = await lab.request(None)
     await lab.work(second)
     before = (await report(lab.rt, lab.session, second)).seconds
-    await asyncio.sleep(1)  # how long it stood in line is what this is about
+    await asyncio.sleep(1)  # the time in the queue
     await service.cancel(lab.rt, lab.session, first)
     await work
     assert (await report(lab.rt, lab.session, second)).seconds == pytest.approx(before, abs=0.5)
@@ -232,7 +232,7 @@ async def test_a_run_that_another_worker_took_is_left_to_that_one(
 
 
 def outlive_its_lease(lab: Lab, monkeypatch: pytest.MonkeyPatch, act: str, **changes: Any) -> None:
-    """When the run takes or gives its slot the first time, its row says something else of its lease."""
+    """Apply ``changes`` to the job's row before it first takes or gives back its slot."""
     whole, kept = getattr(slots, act), [changes]
 
     async def late(ctx: RunContext, **named: Any) -> None:

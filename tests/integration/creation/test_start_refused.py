@@ -1,4 +1,4 @@
-"""A start that PVE refuses since something else has the container: asked for again, once at a time, and not for ever."""
+"""A start that PVE refuses because the container is locked: retried, one start at a time, and with a limit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOCK_TIMEOUT = "can't lock file '/run/lock/lxc/pve-config-100.lock' - got timeou
 
 
 async def made_and_locked(lab: Lab) -> tuple[UUID, int]:
-    """A job that has made its container and goes on by now, while a backup holds that."""
+    """A job that continues after its pause while a backup locks its container."""
     job_id = await lab.request(None, pause_after_create=True)
     job = await lab.finish(job_id, state=JobState.PAUSED)
     lab.sandbox.lock_guest(job.vmid)
@@ -33,7 +33,7 @@ async def made_and_locked(lab: Lab) -> tuple[UUID, int]:
 
 
 def ends_of_starts(lab: Lab) -> list[str]:
-    """How the tasks ended: ``started``, or what PVE said."""
+    """The ends of the start tasks: ``started`` or PVE's text."""
     ends = [task.get("exitstatus") or task["status"] for task in tasks_of(lab, "vzstart")]
     return sorted("started" if is_success(end) else end for end in ends)
 

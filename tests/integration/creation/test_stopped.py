@@ -1,4 +1,4 @@
-"""A guest that goes down while a step runs in it, by both doors: noticed within 15 s, named, and started again by a retry."""
+"""A guest stops while a step runs in it, by both doors: the job fails within 15 s, and a retry starts the guest."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WAITS = content_of(
 POWERS_OFF = content_of(
     (
         "10-web.sh",
-        # What it printed just before may be lost with the guest.
+        # Prints nothing before poweroff: late output may be lost with the guest.
         "#!/bin/sh\necho run >> /root/runs\n[ -e /root/mended ] && exit\npoweroff -f\nsleep 600\n",
     )
 )
@@ -68,7 +68,7 @@ async def failed(lab: Lab, job_id: UUID, work: asyncio.Task[None]) -> CreationVi
 
 
 def server_of(lab: Lab, vmid: int) -> SshServer:
-    """The SSH server by which the guest is entered."""
+    """The SSH server that the job uses to enter the guest."""
     inside = cast("NamespaceHost", lab.guests)._running[vmid].ssh
     server = inside or lab.sandbox._door
     assert server is not None
@@ -80,7 +80,7 @@ def statuses_asked(lab: Lab, vmid: int) -> int:
 
 
 async def mended(lab: Lab, job_id: UUID, vmid: int) -> None:
-    """Started again by the retry, and its step run anew."""
+    """Retry the job, and check that the guest starts, the step runs again and the job is done."""
     await service.retry(lab.rt, lab.session, job_id)
     work = lab.work(job_id)
     await lab.until(lambda: lab.guests.is_running(vmid), "started again")

@@ -1,4 +1,4 @@
-"""Scripts and files as strangers write them: each does what its author may expect, or says why not."""
+"""Unusual scripts and files: each works as its author may expect, or the job says why not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.worded import cause
 if TYPE_CHECKING:
     from tests.integration.creation.conftest import Lab
 
-# By name: the script, and the last line that it leaves in the log.
+# By name: the script and its last line in the log.
 DO = {
     "01-no-first-line.sh": ('a=(1 2)\necho "${a[1]}"\n', "2"),
     "02-python.sh": ("#!/usr/bin/env python3\nimport os\nprint(os.environ['HOME'])\n", "/root"),
@@ -35,7 +35,7 @@ DO = {
     "15-returns.sh": ("#!/bin/sh\necho back\nreturn 0\n", "back"),
     "16 ünï ✓.sh": ("echo ${CONTAINER_OS}\n", "debian"),
 }
-# By name: the script, and what is said of its end.
+# By name: the script and the cause of its failure.
 FAIL = {
     "50-sudo.sh": ("#!/bin/bash\nset -e\nno-sudo-here apt update\n", "a command is missing in the guest: no-sudo-here"),
     "51-zsh.sh": ("#!/opt/none/zsh\necho x\n", "a command is missing in the guest: /opt/none/zsh"),
@@ -80,7 +80,7 @@ async def test_a_file_waits_for_its_owner(lab: Lab) -> None:
     script = ("10-user.sh", "#!/bin/sh\nuseradd --system --user-group app\n")
     owned = FileEntry("app.conf", "/etc", FilePolicy.REPLACE, b"x\n", owner="app:app")
     job = await lab.finish(await lab.request(content_of(script, files=[owned])))
-    # Where a guest has one uid only, a change of owner seems to work and does nothing.
+    # In a guest with only one uid, chown succeeds without an effect.
     given_to = "root:root\n" if lab.guests.kind == "rootless-single" else "app:app\n"
     assert await lab.in_guest(job.vmid, "stat", "-c", "%U:%G", "/etc/app.conf") == given_to
 

@@ -1,4 +1,4 @@
-"""Runs that act with an API token: as the token itself, never with more than it may, and not a moment longer than it is valid."""
+"""Jobs with an API token: they act as the token, with its privileges only, and end when it becomes invalid."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def new_header(lab: Lab, userid: str = "root@pam", name: str = "ci", *, privsep:
 
 
 async def with_token(lab: Lab, userid: str = "root@pam", name: str = "ci", *, privsep: int = 0) -> Session:
-    """As one who sends a new token of ``userid`` along."""
+    """A session of a program that sends a new token of ``userid``."""
     return await tokens.session_of(lab.rt, new_header(lab, userid, name, privsep=privsep), "", Origin("192.0.2.9"))
 
 
@@ -48,7 +48,7 @@ def revoke(lab: Lab, session: Session) -> None:
 
 
 async def begun(lab: Lab, session: Session) -> UUID:
-    """A run of the token's, in the middle of a script."""
+    """A job of the token whose script is running."""
     job_id = await service.request(lab.rt, session, spec_of(await store(lab.rt, WAITS)))
     lab.work(job_id)
     await lab.until_said(job_id, "begun")

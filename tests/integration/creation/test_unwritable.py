@@ -1,4 +1,4 @@
-"""Files of a template that a guest does not take: named with their target and what the guest says of it."""
+"""Template files that a guest refuses: the job names the target and the guest's error."""
 
 from __future__ import annotations
 

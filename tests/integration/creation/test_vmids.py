@@ -1,4 +1,4 @@
-"""Vmids: one run each, and given up where somebody else was faster in PVE."""
+"""Vmids: each belongs to one job, which gives it up when another container took it in PVE first."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NO_NETWORK = IpSettings(IpMode.NONE)
 
 @pytest.fixture
 async def guests() -> None:
-    """None: these containers exist in PVE alone."""
+    """No guests: these containers exist only in PVE."""
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ async def asked(lab: Lab, **changes: Any) -> UUID:
 
 
 async def make_in_pve(lab: Lab, vmid: int) -> None:
-    """Somebody else's container, made beside the dashboard."""
+    """Create a container directly in PVE, as another program does."""
     client = await acting.client(lab.rt, lab.session)
     options: dict[str, str | int] = {"hostname": "foreign", "rootfs": "local-lvm:1", "memory": 128}
     await client.tasks.wait(await client.lxc.create("pve1", vmid, OSTEMPLATE, unprivileged=True, options=options))
@@ -58,7 +58,7 @@ async def moves(lab: Lab) -> list[tuple[str, int]]:
 
 
 def after_the_check(monkeypatch: pytest.MonkeyPatch, act: Callable[[RunContext], Awaitable[None]]) -> None:
-    """``act`` is done between the worker's preflight and its create, the first time."""
+    """Run ``act`` once, between the worker's preflight and its create."""
     whole, acts = preflight.check_again, [act]
 
     async def check_again(ctx: RunContext) -> list[Finding]:
@@ -198,7 +198,7 @@ async def test_a_worker_that_dies_while_it_moves_leaves_one_container(
 
 
 async def test_what_a_create_of_ours_may_have_left_is_not_left_behind(lab: Lab) -> None:
-    """A killed create leaves a bare container that is nobody's by its config: the run does not go on beside it."""
+    """A killed create leaves a container without a marker. The job does not move to another vmid."""
     job_id = await asked(lab)
     lab.sandbox.hang_task("vzcreate")
     work = lab.work(job_id)

@@ -1,4 +1,4 @@
-"""A guest that gets no address by DHCP: the job says what it waits for, and does not wait where nothing needs it."""
+"""A guest without an address from DHCP: the job says what it waits for, and waits only if it needs the address."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NONE = "It has no address: is there a DHCP server on bridge vmbr0?"
 
 @pytest.fixture
 def lab(lab: Lab) -> Lab:
-    """Nobody answers DHCP on the bridge."""
+    """The bridge has no DHCP server."""
     lab.sandbox.api.without_dhcp = ("vmbr0",)
     return lab
 

@@ -1,4 +1,4 @@
-"""A worker of one run, as a command of its own, to be killed: ``python worker.py CREATION_ID``."""
+"""A worker for one job, in a process that tests kill: ``python worker.py JOB_ID``."""
 
 from __future__ import annotations
 

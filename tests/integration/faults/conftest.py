@@ -1,4 +1,4 @@
-"""For each file a sandbox with real guests in this process, a database, and workers as processes of their own."""
+"""For each test file: a sandbox with real guests in this process, a database, and worker processes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def open_lab(folder: Path, database_url: str, redis_url: str, timing: Timing) -> AsyncIterator[Lab]:
-    """A lab over these servers; nobody works in it until a test starts a worker."""
+    """Open a lab that uses these servers. It has no worker until a test starts one."""
     host = await pick_host(folder / "guests")
     if host.kind == "simulated":
         await host.close()
@@ -54,7 +54,7 @@ async def open_lab(folder: Path, database_url: str, redis_url: str, timing: Timi
     )
     async with gates.listen(), node, Runtime.open(settings) as rt:
         await register_sandbox(settings, node.describe())
-        lab = Lab(rt, None, node, gates, stack, await revisions(rt, settings))  # type: ignore[arg-type]  # the next line's
+        lab = Lab(rt, None, node, gates, stack, await revisions(rt, settings))  # type: ignore[arg-type]  # sign_in below sets the session
         try:
             await lab.sign_in()
             yield lab
@@ -102,7 +102,7 @@ async def lab(
 
 @pytest_asyncio.fixture(autouse=True, loop_scope="module")
 async def healed(lab: Lab) -> AsyncIterator[None]:
-    """What a test has broken is whole again for the next one."""
+    """Repair after each test what it broke."""
     yield
     lab.sandbox.heal()
     lab.gates.open_all()

@@ -1,6 +1,6 @@
-"""Between a node and a conversation in a guest: asks the test before each request passes. Standard library only.
+"""Proxy between a node and a conversation in a guest: asks the test before it passes a request. Standard library only.
 
-``python -I -S gate_proxy.py PORT VMID COMMAND...``. Who asked may be gone: what was asked for is passed on all the same.
+``python -I -S gate_proxy.py PORT VMID COMMAND...``. Passes a request on even when the worker that sent it is dead.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CHUNK_BYTES = 65536
 
 
 class Outputs:
-    """The outputs of the conversation; ``hold`` keeps them back, and its event says when the command has left."""
+    """The outputs of the conversation. ``hold`` delays them; its event is set when the command has ended."""
 
     def __init__(self) -> None:
         self._free = threading.Event()
@@ -43,7 +43,7 @@ class Outputs:
             elif not self._free.is_set():
                 continue
             self._free.wait()
-            with contextlib.suppress(OSError):  # nobody listens any longer
+            with contextlib.suppress(OSError):  # the reader is gone
                 os.write(target, kept)
             kept = b""
         self._left.set()

@@ -1,4 +1,4 @@
-"""Guests whose acts wait for a test: that makes the moment at which something dies a chosen one, not a lucky one."""
+"""Guests whose acts wait at a gate, so that a test chooses the moment of a failure."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ END = ";"  # follows the last word of a command
 
 @dataclass
 class Gate:
-    """Holds the first act on a guest that fits: ``create``, ``start``, or a command whose words hold ``where``.
+    """Holds the first matching act on a guest: ``create``, ``start``, or a command whose words contain ``where``.
 
-    ``after`` lets it take effect and holds its answer. It is held once; whoever comes again finds no gate.
+    ``after``: let the act take effect and hold only its answer. The gate holds one act; later ones pass.
     """
 
     vmid: int
@@ -49,9 +49,9 @@ class Gate:
 
 
 class GatedHost:
-    """A host of guests, its acts held where a gate stands. Stands in for the one that it is made of.
+    """Wraps a host of guests and holds acts at the gates.
 
-    The commands of a conversation pass through ``gate_proxy.py``, which asks here. Begins with ``listen``.
+    Each command of a conversation passes ``gate_proxy.py``, which asks this host. Enter ``listen`` first.
     """
 
     def __init__(self, host: GuestHost) -> None:

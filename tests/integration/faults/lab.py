@@ -1,4 +1,4 @@
-"""The product over real servers, a sandbox with real guests in this process, and real worker processes to be killed."""
+"""The product with real servers, a sandbox with real guests in this process, and worker processes to kill."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.worded import worded
 
 OSTEMPLATE = "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst"
 USER = "root@pam"
-DEADLINE_S = 150.0  # a guard
+DEADLINE_S = 150.0  # only stops a test that hangs
 RECOVERY_S = 30.0
 POLL_S = 0.05
 POLL_GROWTH = 1.3
@@ -43,7 +43,7 @@ FIRST_VMID = 5001
 
 @dataclass(frozen=True)
 class AskedJob:
-    """A creation that was asked for."""
+    """A requested creation."""
 
     id: UUID
     vmid: int
@@ -52,7 +52,7 @@ class AskedJob:
 
 @dataclass
 class Lab:
-    """``revisions`` by the name of their template. Workers are killed at the end, each logs to a file of its own."""
+    """``revisions``: by template name. Each worker logs to its own file and is killed at the end."""
 
     rt: Runtime
     session: Session
@@ -66,7 +66,7 @@ class Lab:
     # --------------------------------------------------------------- workers
 
     def start_worker(self, clock_off_by_s: int = 0) -> Child:
-        """Another worker, with its beat, as the operator's command starts it. Not yet ready when this returns."""
+        """Start another worker and its beat with the operator's command. Does not wait until the worker is ready."""
         name = f"worker-{len(self.workers) + 1}"
         command = ["lxc_dashboard.commands.worker"]
         if clock_off_by_s:
@@ -78,7 +78,7 @@ class Lab:
         return worker
 
     async def need_worker(self) -> Child:
-        """One that lives and is ready."""
+        """Return a live worker that is ready, started if there is none."""
         living = [worker for worker in self.workers if worker.process.poll() is None]
         worker = living[0] if living else self.start_worker()
         await self.until(lambda: "worker ready" in worker.said(), "the worker is ready")
@@ -94,7 +94,7 @@ class Lab:
         return next(self.vmids)
 
     async def token(self) -> Session:
-        """As a program that sends a new API token of the user along."""
+        """A session of a program that sends a new API token of the user."""
         secret = str(uuid4())
         self.sandbox.api.directory.users[USER].tokens["ci"] = Token(secret, privsep=0)
         self.sandbox.api.directory.changed()
@@ -108,7 +108,7 @@ class Lab:
         *,
         caller: Session | None = None,
     ) -> AskedJob:
-        """The vmid is chosen here, so that a gate can stand before anybody comes to it."""
+        """Request a creation. Chooses the vmid itself, so that a test can set a gate first."""
         vmid = vmid or self.next_vmid()
         hostname = f"ct-{vmid}"
         spec = ContainerSpec(
@@ -124,7 +124,7 @@ class Lab:
         return AskedJob(await service.request(self.rt, caller or self.session, spec, job_id=job_id), vmid, hostname)
 
     async def request_held(self, template: str, moment: str) -> tuple[AskedJob, Gate]:
-        """A job that PVE has begun to ``create`` or ``start`` the guest of, and holds until the gate opens."""
+        """Request a job and wait until the gate holds its act ``moment``: ``create`` or ``start``."""
         await self.need_worker()
         vmid = self.next_vmid()
         gate = self.gates.hold(vmid, moment)
@@ -133,7 +133,7 @@ class Lab:
         return job, gate
 
     async def in_the_first_script(self) -> AskedJob:
-        """A job of the template ``waits`` whose first script has printed its first lines and waits."""
+        """Request a job of the template ``waits``, and wait until its first script has printed its first lines."""
         job = await self.request("waits")
         await self.until_said(job, "installing")
         await self.go(job, "tool")
@@ -152,7 +152,7 @@ class Lab:
             return [worded(of_row(row)) for row in await tx.events.after(job.id, 0, 100_000)]
 
     async def told(self, job: AskedJob, script: str) -> list[str]:
-        """The lines of output of one step, as they are stored."""
+        """The stored output lines of one step."""
         found = [event for event in await self.events(job) if event.type is EventType.LOG and event.script == script]
         return [line for event in found for line in event.message.split("\n")]
 
@@ -200,7 +200,7 @@ class Lab:
     # -------------------------------------------------------------- the guest
 
     async def in_guest(self, job: AskedJob, script: str) -> str:
-        """What a command prints in the guest, by a connection of our own through the SSH door."""
+        """Run a command in the guest over an SSH connection of the test, and return its output."""
         where = f"[127.0.0.1]:{self.sandbox.ssh_port} {self.sandbox.ssh_host_key}\n"
         async with asyncssh.connect(
             "127.0.0.1",
@@ -215,11 +215,11 @@ class Lab:
         return str(result.stdout)
 
     async def go(self, job: AskedJob, *steps: str) -> None:
-        """Let the waiting steps of the template ``waits`` go on."""
+        """Let these steps of the template ``waits`` continue."""
         await self.in_guest(job, f"touch {shlex.join(f'/root/go.{step}' for step in steps)}")
 
     async def until_over(self, job: AskedJob, step: str) -> None:
-        """Until the step has done all its work in the guest, whether or not anybody watched."""
+        """Wait until the step has done all its work in the guest, even when no worker follows it."""
 
         async def over() -> bool:
             return await self.in_guest(job, f"[ -e /root/over.{step} ] && echo over || :") == "over\n"
@@ -227,25 +227,25 @@ class Lab:
         await self.until(over, f"{step} of {job.hostname} is over")
 
     async def is_alive(self, job: AskedJob) -> bool:
-        """Whether any process of the template ``stubborn`` lives."""
+        """Whether any process of the template ``stubborn`` runs."""
         return await self.in_guest(job, 'kill -0 -"$(cat /root/group)" 2>/dev/null && echo alive || :') == "alive\n"
 
     # ------------------------------------------------------------------ claims
 
     def containers_named(self, hostname: str) -> list[int]:
-        """The vmids of this name in PVE."""
+        """The vmids of the containers with this hostname in PVE."""
         return [guest.vmid for guest in self.sandbox.api.cts if guest.config.get("hostname") == hostname]
 
     def exists(self, job: AskedJob) -> bool:
-        """Whether PVE has anything of this vmid, be it no more than a lock."""
+        """Whether PVE has anything with this vmid, even only a locked configuration."""
         return self.sandbox.api.cts.get(job.vmid) is not None
 
     def tasks_of(self, job: AskedJob, kind: str) -> list[dict[str, Any]]:
-        """What PVE's task list says of this guest."""
+        """The guest's tasks of this kind in PVE's task list."""
         return [task for task in self.sandbox.api.tasklog if (task["type"], task["id"]) == (kind, str(job.vmid))]
 
     async def check_nothing_lost_or_repeated(self, job: AskedJob) -> None:
-        """One container; every step ran once; every line and event is there once; nothing is held any more."""
+        """Check: one container; each step ran once; each line and event is stored once; nothing is held."""
         assert await self.state(job) is JobState.DONE
         await self.check_guest(job)
         await self.check_events(job)
@@ -272,7 +272,7 @@ class Lab:
         await self.check_told_once(job, EventType.COMPLETE)
 
     async def check_told_once(self, job: AskedJob, end: EventType) -> None:
-        """Numbers without a gap, no step twice, no way back, and one ``end``."""
+        """Check the events: numbers without a gap, rising percents, no step twice, and one ``end``."""
         events = await self.events(job)
         numbers = [number for event in events for number in range(event.seq, event.seq + event.lines)]
         assert numbers == list(range(1, len(numbers) + 1))

@@ -1,6 +1,6 @@
-"""The templates of these tests: what they run counts its own runs in the guest, and keeps there what it printed.
+"""The templates of these tests. Each step records its runs and its output in the guest.
 
-``steps`` runs through; in ``waits`` each step waits in the middle for ``/root/go.NAME``; ``stubborn`` does not end by TERM.
+``steps`` runs without a stop. Each step of ``waits`` waits halfway for ``/root/go.NAME``. ``stubborn`` ignores TERM.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ while :; do sleep 0.1; done
 
 
 def write(root: Path) -> None:
-    """All of them, as folders below ``root``."""
+    """Write all templates as folders below ``root``."""
     for name, wait in (("steps", ":"), ("waits", _WAIT)):
         files = {f"packages/{TOOL}s.custom": _TOOL.format(wait=wait.format(step=TOOL))}
         for at, step in enumerate(SCRIPTS, 1):

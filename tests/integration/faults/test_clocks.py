@@ -1,4 +1,4 @@
-"""Workers on hosts whose clocks differ by minutes: who lives keeps his runs, who dies is missed, and nothing is told twice."""
+"""Workers on hosts whose clocks differ by minutes: live ones keep their jobs, dead ones are replaced."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NEVER_SAID = ("lease lost", "left to another worker", "Discarding revoked task")
 
 @pytest.fixture(scope="module")
 def timing() -> Timing:
-    """The product's own."""
+    """The product's default times."""
     return Timing()
 
 
@@ -31,7 +31,7 @@ async def start_worker(lab: Lab, off_by_s: int) -> Child:
 
 
 async def until_kept(lab: Lab, job: AskedJob) -> None:
-    """Longer than from one turn of the reaper to the next, the job's worker has renewed its lease."""
+    """Wait until the worker has renewed the job's lease for longer than two renewal intervals."""
 
     async def lease_until() -> datetime:
         found = (await lab.row(job)).lease_until

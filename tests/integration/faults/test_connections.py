@@ -1,4 +1,4 @@
-"""SSH and the API go away in the middle of a run: it waits for them, and nothing is begun a second time."""
+"""SSH and the API become unreachable during a job: it waits for them and starts nothing twice."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def door_of(lab: Lab) -> SshDoor:
 
 
 async def for_a_while(lab: Lab) -> None:
-    """How long a thing is away is what these tests are about."""
+    """Wait for the length of the outage."""
     loop = asyncio.get_running_loop()
     back_at = loop.time() + AWAY_S
     await lab.until(lambda: loop.time() >= back_at, "it was away long enough")
@@ -70,7 +70,7 @@ async def test_an_api_that_does_not_answer_while_a_script_runs_is_waited_for(lab
     lab.sandbox.mute()
 
     def is_missed() -> bool:
-        door_of(lab).drop_connections()  # each entry into the guest asks PVE whether the user may do so
+        door_of(lab).drop_connections()  # each new connection checks the user's privileges at PVE
         return lab.sandbox.faults.unanswered > 0
 
     await lab.until(is_missed, "PVE was asked")

@@ -1,4 +1,4 @@
-"""A run that is cancelled, and one whose ticket ends: both leave nothing running, and the second goes on after a sign-in."""
+"""A cancelled job and a job whose ticket expires leave nothing running. The second continues after a sign-in."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CANCELLED_WITHIN_S = 15.0
 
 
 async def cancel(lab: Lab, job: AskedJob) -> None:
-    """Cancelled within its time, nothing held, and PVE has what the job says."""
+    """Cancel in time, and check that nothing is held and that PVE matches the job's result."""
     async with asyncio.timeout(CANCELLED_WITHIN_S):
         await service.cancel(lab.rt, lab.session, job.id)
         await lab.until_state(job, JobState.CANCELLED)

@@ -1,7 +1,7 @@
-"""Every answer of PVE's API and of the node's SSH comes five seconds late, from the request of a container to its end.
+"""Every answer of PVE's API and of the node's SSH is five seconds late during a whole creation.
 
-One creation alone would wait for some forty answers, minutes long. So several run beside each other, and each has another
-part of the way before it when the node becomes slow.
+One creation would wait minutes for about forty answers. So several creations run in parallel, each at another phase
+when the node becomes slow.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.integration.faults.lab import AskedJob, Lab
 pytestmark = [pytest.mark.full, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
 
 LATE_S = 5.0
-# The door holds a command back before it starts, and what it prints.
+# The door delays a command twice: before it starts and before its output.
 DOOR_LATE_S = LATE_S / 2
 PART_WITHIN_S = 200.0
 INIT_IS_ASKED, PORTS_ARE_READ = "is-system-running", "/proc/net/tcp"
@@ -39,7 +39,7 @@ async def slow_node(lab: Lab) -> AsyncIterator[None]:
 
 
 async def held_at(lab: Lab, words: str) -> tuple[AskedJob, Gate]:
-    """A creation whose next command in the guest is held."""
+    """Start a creation and wait until a gate holds its command with these words."""
     vmid = lab.next_vmid()
     gate = lab.gates.hold(vmid, words)
     job = await lab.request("steps", vmid)

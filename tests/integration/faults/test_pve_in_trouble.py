@@ -1,4 +1,4 @@
-"""PVE that drops requests, loses a node, keeps a guest locked or lives by another clock, under a real worker."""
+"""A real worker with a PVE that drops requests, loses a node, keeps a guest locked or has a wrong clock."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ async def test_a_pve_whose_clock_is_hours_off_makes_no_difference(lab: Lab, off_
 
 async def test_a_storage_that_fills_up_meanwhile_fails_in_pve_and_goes_on_when_it_has_room(lab: Lab) -> None:
     worker = await lab.need_worker()
-    worker.pause()  # it does not come to it before the storage is full
+    worker.pause()  # takes the job only after the storage is full
     try:
         job = await lab.request()
         lab.sandbox.fill_storage("local-lvm")

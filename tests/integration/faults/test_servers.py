@@ -1,4 +1,4 @@
-"""Valkey and PostgreSQL are killed during a run and come back: it ends ready, and each event is there once, for viewers too."""
+"""Valkey and PostgreSQL are killed during a job and come back: the job is done, and viewers see each event once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ VALKEY = "valkey"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedServices]:
-    """As an operator runs them: what was committed outlives a kill."""
+    """Durable servers, as in production: committed data survives a kill."""
     async with EmbeddedServices(tmp_path_factory.mktemp("servers"), durable=True) as embedded:
         migrate.upgrade(embedded.database_url)
         yield embedded
@@ -58,7 +58,7 @@ async def revive(servers: EmbeddedServices, name: str) -> None:
 
 @asynccontextmanager
 async def viewer(lab: Lab, job: AskedJob) -> AsyncIterator[asyncio.Task[list[ProgressEvent]]]:
-    """Somebody who watches what happens, from before to the end."""
+    """Follow the job from the start of the block to the end of the job."""
     seen: list[ProgressEvent] = []
 
     async def watch() -> list[ProgressEvent]:
@@ -75,7 +75,7 @@ async def viewer(lab: Lab, job: AskedJob) -> AsyncIterator[asyncio.Task[list[Pro
 
 
 async def check_viewer(lab: Lab, job: AskedJob, watching: asyncio.Task[list[ProgressEvent]]) -> None:
-    """What was seen is what is stored, each line once and in order."""
+    """Check that the viewer saw the stored lines, each once and in order."""
     async with asyncio.timeout(RECOVERY_S):
         seen = await watching
     assert numbered(seen) == numbered(await lab.events(job))
@@ -96,7 +96,7 @@ async def test_a_run_goes_on_without_valkey_and_what_a_program_asked_meanwhile_i
         await lab.go(job, "first", "second")
         await lab.until_state(job, JobState.DONE)
         with pytest.raises(ServiceUnavailableError):
-            await lab.request()  # nobody can say whether that session has ended
+            await lab.request()  # without Valkey, whether the session has ended is unknown
         asked = await lab.request(caller=program)
         await revive(servers, VALKEY)
         await lab.until_state(asked, JobState.DONE, within_s=RECOVERY_S)

@@ -1,4 +1,4 @@
-"""A worker process that is stopped in the middle of a creation, and overtaken by another one, touches nothing afterwards."""
+"""A worker process that is paused during a creation and loses it to another worker changes nothing afterwards."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def times_said(workers: Sequence[Child], job: AskedJob, text: str) -> int:
 
 
 async def stands_still(lab: Lab, worker: Child) -> bool:
-    """Paused, unless in the middle of a transaction: its locks are a fault of another kind."""
+    """Pause the worker, unless a transaction is open: its locks would be another kind of fault."""
     worker.pause()
     async with lab.rt.db.transaction() as tx:
         open_now = await tx.session.scalar(text(OPEN_TRANSACTIONS))

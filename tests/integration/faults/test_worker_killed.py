@@ -1,7 +1,7 @@
-"""Kill -9 of the worker, in every phase and between its steps: the next worker goes on, and nothing is lost or repeated.
+"""Kill -9 of the worker in every phase and between steps: the next worker continues, and nothing is lost or repeated.
 
-A worker is killed while several creations stand at chosen moments. Then some of what it had begun ends with nobody
-watching, and some only after the next worker has come.
+A worker is killed while several creations wait at chosen moments. Some of what it began ends before the next worker
+starts, and some only after that.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from tests.integration.faults.gates import CREATE, START, Gate
 from tests.integration.faults.lab import RECOVERY_S, AskedJob, Lab
 from tests.integration.faults.templates import LINES
 
-# The first test of a round waits for all of it: 20 s, and more than twice that where the machine has other work.
+# The first test of a round waits for the whole round: 20 s, and more than 40 s on a busy machine.
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
 
 
 @dataclass(frozen=True)
 class Moment:
-    """Where a creation stands when its worker dies.
+    """The point of a creation at which its worker dies.
 
-    ``gate``: the act that the sandbox holds, ``after`` it took effect or before. ``step``: else the step of the template
-    that waits in its middle. ``late``: what is held goes on only when the next worker has taken the creation.
+    ``gate``: the act that the sandbox holds, ``after`` or before it takes effect. ``step``, without a gate: the step
+    of the template that waits in its middle. ``late``: release only after the next worker has taken the creation.
     """
 
     name: str
@@ -59,7 +59,7 @@ MOMENTS = (
     Moment("finalizing: services are looked for", "/proc/net/tcp"),
     Moment("finalizing: our litter is gone", f"rm -rf {STATE_FOLDER}", after=True),
 )
-# Each round has a moment of each step. All at once would measure the speed of the machine, not the recovery.
+# Each round has moments of every phase. All moments at once would measure the machine, not the recovery.
 ROUNDS = tuple(MOMENTS[first::3] for first in range(3))
 QUICK_ROUND = 0
 EACH = [
@@ -72,13 +72,13 @@ STEPS = ("tool", "first", "second")
 
 @pytest.fixture(scope="module")
 def timing() -> Timing:
-    """The product's own."""
+    """The product's default times."""
     return Timing()
 
 
 @dataclass
 class Killed:
-    """A creation at its moment. ``recovered_s``: from the start of the next worker to its end."""
+    """A creation at its moment. ``recovered_s``: seconds from the next worker's start to the creation's end."""
 
     moment: Moment
     job: AskedJob
@@ -112,7 +112,7 @@ async def begin(lab: Lab, moment: Moment) -> Killed:
 
 
 async def begin_cancelled(lab: Lab) -> AskedJob:
-    """A creation that its user gives up while no worker lives."""
+    """Begin the creation that is cancelled while no worker runs."""
     job = await lab.request("stubborn")
     await lab.until_said(job, "begun")
     return job
@@ -129,7 +129,7 @@ async def recover(lab: Lab, killed: Killed, from_s: float) -> None:
 
 @dataclass(frozen=True)
 class Recovered:
-    """``killed`` by the name of its moment; the creation that was cancelled, and how long its end took."""
+    """``killed``: by the name of the moment. ``cancelled_s``: seconds until the cancelled creation ended."""
 
     killed: Mapping[str, Killed]
     given_up: AskedJob
@@ -137,7 +137,7 @@ class Recovered:
 
 
 async def kill_and_recover(lab: Lab, moments: Sequence[Moment]) -> Recovered:
-    """Kill the worker of all the moments' creations at once, and let the next one end them."""
+    """Kill the worker of the creations at all moments, and let the next worker finish them."""
     worker = await lab.need_worker()
     given_up = await begin_cancelled(lab)
     found = await asyncio.gather(*(begin(lab, moment) for moment in moments))
@@ -155,7 +155,7 @@ async def kill_and_recover(lab: Lab, moments: Sequence[Moment]) -> Recovered:
 
 
 class Rounds:
-    """Each round once, when its first test asks for it."""
+    """Runs each round once, for the first test that needs it."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab

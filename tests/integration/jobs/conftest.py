@@ -1,4 +1,4 @@
-"""The sandbox, a runtime over it and sessions of its users, as the monitor's tests have them."""
+"""The fixtures of the monitor's tests: the sandbox, a runtime and sessions of its users."""
 
 from tests.integration.monitor.conftest import rt, sandbox, sign_in
 

@@ -1,4 +1,4 @@
-"""A worker whose calls to the outside pass a gate: there it dies, loses an answer, or stands still, as a test says."""
+"""A worker whose outgoing calls pass a gate, where a test kills it, drops an answer or stalls it."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from lxc_dashboard.proxmox.transport import EndpointTransport
 from tests.integration.jobs.world import HOST_KEY, NODE_HOST, Entered, Guest, World
 
 CONNECTION_LOST = GuestUnreachableError("The connection to the guest was lost")
-PVE_AWAY = UnreachableError("PVE does not answer")  # as the transport says it
+PVE_AWAY = UnreachableError("PVE does not answer")  # the error that the transport raises
 DATABASE_AWAY = ServiceUnavailableError("PostgreSQL")
 REDIS_AWAY = ServiceUnavailableError("Redis")
-TURNS = 8  # of the event loop: a writer is woken and begins within them
+TURNS = 8  # turns of the event loop within which a woken writer begins
 
 
 class Death(BaseException):
-    """The worker was killed at this very instruction."""
+    """Kills the worker at the instruction that raises it."""
 
 
 class How(StrEnum):
-    """What happens to a worker. ``stalls``: it stands still until it is released, as a process that is stopped."""
+    """What happens to a worker. ``stalls``: it pauses until it is released, like a stopped process."""
 
     DIES = "dies"
     LOSES = "loses the answer"
@@ -45,7 +45,7 @@ class How(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """At the call with this number, from 0, before or after it took effect."""
+    """A fault at the call with this number, counted from 0, before or after the call takes effect."""
 
     call: int
     after: bool
@@ -54,7 +54,7 @@ class Fault:
 
 @dataclass
 class Gate:
-    """``calls`` names those that were made. ``writing`` counts the transactions that are under way."""
+    """``calls``: the names of the calls so far. ``writing``: how many transactions are open."""
 
     fault: Fault | None = None
     calls: list[str] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Gate:
     writing: int = 0
 
     async def before(self, name: str, lost: Exception) -> int:
-        """The number of the call. ``lost``: what its caller gets where no answer comes."""
+        """Return the number of the call. ``lost``: raised to the caller when the fault drops the answer."""
         await self._stand_still()
         if self.died.is_set():
             raise Death
@@ -80,7 +80,7 @@ class Gate:
         await self._strike(number, after=True, lost=lost)
 
     async def until_written(self) -> None:
-        """Until what was told so far is stored, so that a death may fall between any two lines of it."""
+        """Wait until the output so far is stored, so that a death can fall between any two lines."""
         for _ in range(TURNS):
             await asyncio.sleep(0)
         while self.writing and not self.died.is_set():
@@ -104,7 +104,7 @@ class Gate:
 
 
 class GatedPve(ProxmoxPool):
-    """The real client over the real wire."""
+    """The real client, with every HTTPS request through the gate."""
 
     def __init__(self, gate: Gate) -> None:
         super().__init__()
@@ -160,9 +160,10 @@ class _Transport(httpx.AsyncBaseTransport):
 
 
 class ModelSsh:
-    """As ``SshPool``. Reading is a leaving call, too: a worker may die between any two lines.
+    """Stands in for ``SshPool``. Each read passes the gate, so a worker can die between any two lines.
 
-    A connection to a guest is let in by its key once, and stays when the key goes; the next worker's is another one.
+    A guest checks the key once, when a connection opens. The connection survives the removal of the key.
+    Each worker opens its own connections.
     """
 
     def __init__(self, world: World, gate: Gate) -> None:
@@ -222,7 +223,7 @@ class ModelSsh:
 
 @dataclass
 class ModelPooled:
-    """As ``PooledChannel``; no conversation of the model is lost but with its worker."""
+    """Stands in for ``PooledChannel``. A conversation ends only with its worker."""
 
     address: SshAddress
     command: str
@@ -264,7 +265,7 @@ class ModelChannel:
 
 
 class GatedDatabase:
-    """Each transaction is one call: it took effect once it was committed."""
+    """Each transaction is one call. It takes effect with the commit."""
 
     def __init__(self, database: DatabaseService, gate: Gate) -> None:
         self._database = database
@@ -285,7 +286,7 @@ class GatedDatabase:
 
 
 class GatedBus:
-    """Whatever a run asks of Redis: its stream above all."""
+    """Passes every call of the bus to Redis through the gate."""
 
     def __init__(self, bus: Bus, gate: Gate) -> None:
         self._bus = bus

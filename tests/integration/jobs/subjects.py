@@ -1,4 +1,4 @@
-"""The kinds that the engine is proven with: what each asks for, what its workers see, and what must be there once at the end."""
+"""The kinds of job that the engine's tests run: how each is requested, what its workers reach, and its expected end."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ CONTENT = content_of(
 
 @dataclass(frozen=True)
 class Asked:
-    """A job that was asked for. ``parts``: what a worker with this gate reaches PVE and guests by.
+    """A requested job. ``parts``: the fields of a worker's runtime that reach PVE and guests through a gate.
 
-    ``check`` asserts what must be there once, and no more, when the job is done.
+    ``check`` asserts that everything the job does was done exactly once.
     """
 
     job_id: UUID
@@ -63,7 +63,7 @@ class Subject(Protocol):
     rt: Runtime
 
     async def ask(self) -> Asked:
-        """A new job on a guest of its own."""
+        """Request a job on a guest that no other job uses."""
         ...
 
 
@@ -97,14 +97,14 @@ class Snapshots:
         return Asked(job_id, lambda gate: {"pve": GatedPve(gate)}, check)
 
     def _taken(self, vmid: int) -> int:
-        """Tasks that took one: PVE lets a second task of the same name fail."""
+        """Count the successful snapshot tasks: in PVE, a second task with the same name fails."""
         found = ((task["type"], task["id"], task["exitstatus"]) for task in self.sandbox.api.tasks.values())
         return sum(each == ("vzsnapshot", str(vmid), "OK") for each in found)
 
 
 @dataclass
 class Toys:
-    """The toy kind, in the model of PVE and its guests."""
+    """The toy kind, against the model of PVE and its guests."""
 
     rt: Runtime
     session: Session
@@ -141,7 +141,7 @@ class Toys:
 
 @dataclass
 class Creations:
-    """A creation with files and scripts, in the model."""
+    """A creation with files and scripts, against the model."""
 
     rt: Runtime
     session: Session
@@ -203,7 +203,7 @@ async def creations(settings: Settings, _: Path, *, doors: Mapping[str, Any]) ->
 
 
 async def _model_session(rt: Runtime, doors: Mapping[str, Any]) -> Session:
-    """Of root at an endpoint that is the model. ``doors``: of its nodes; empty where guests are entered by SSH."""
+    """Sign root in at the model's endpoint. ``doors``: the doors of its nodes; empty to enter guests by SSH."""
     async with rt.db.transaction() as tx:
         node = await tx.nodes.add(
             ProxmoxNode(

@@ -1,4 +1,4 @@
-"""What the pages of acts offer to a user whom PVE does not let act."""
+"""What the pages of acts offer to a user without the privileges for the act."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NEEDED = "VM.PowerMgmt"
 
 
 async def opened(rt: Runtime, session: Session, state_class: Any, address: str) -> Any:
-    """The state of a page that the user has opened."""
+    """Load a page as the user and return its state."""
     process: Any = SimpleNamespace(runtime=rt)
     token = guard._CALLER.set(guard.Caller(process, session))
     try:

@@ -1,8 +1,8 @@
-"""The proof of the engine, for each kind of job that stands for others: a worker that dies, loses an answer or stands still
-at any call that leaves it, several workers at once, and deliveries without end. At the end all is there once.
+"""The engine does each job exactly once, whatever happens to its workers.
 
-The engine, the client, the door and the database are the real ones. ``snapshot.create`` runs against the sandbox; a toy kind
-and creations, by both doors, in a model of PVE and the guest (``world.py``), which is quick enough for thousands of runs.
+A worker dies, loses an answer or pauses at any outgoing call. Several workers get the same job, again and again.
+The engine, the client, the door and the database are real. ``snapshot.create`` runs against the sandbox.
+A toy kind and creations by both doors run against a fast model of PVE and the guest (``world.py``).
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from tests.integration.jobs.workers import Workers
 pytestmark = pytest.mark.timeout(1200)
 DELIVERIES = 4
 FENCED_AT_LEAST = 5
-# Of the calls of a worker that meets no fault; the faults of a schedule come one after the other.
+# Each fault: its place among the calls of a worker without a fault (0 to 1), whether after the call, and how.
 SCHEDULES = st.lists(
     st.tuples(st.floats(0, 1, exclude_max=True), st.booleans(), st.sampled_from([How.DIES, How.LOSES])),
     min_size=2,
     max_size=4,
 )
 SAMPLES = 12
-# A task that was begun shows at once here, and Redis answers again at once.
+# The model lists a new task at once, and Redis answers again at once, so nothing needs to wait.
 AT_ONCE = Timing(find_task_within_s=0, find_task_again_within_s=0, longest_journal_pause_s=0, publish_again_after_s=0)
 TOY, *OTHERS = SUBJECTS
-# The others in ``make test-full`` only.
+# The other kinds run in ``make test-full`` only.
 TOY_AT_LEAST = (TOY, *(pytest.param(name, marks=pytest.mark.full) for name in OTHERS))
 
 
@@ -57,7 +57,7 @@ def _but_deaths(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> Non
 
 
 async def calls_of(workers: Workers) -> int:
-    """How many calls leave a worker that meets no fault."""
+    """Count the outgoing calls of a worker without a fault."""
     asked = await workers.ask()
     calls = (await workers.live(asked)).calls
     await workers.check(asked, "without a fault")
@@ -71,7 +71,7 @@ async def test_a_worker_that_dies_at_any_call_leaves_a_job_that_the_next_one_end
     for call in range(calls):
         for after in (False, True):
             await workers.survive([Fault(call, after)])
-    assert workers.deaths >= 2 * calls * 0.9  # a batch more or less, and the last call is another one
+    assert workers.deaths >= 2 * calls * 0.9  # the number of write batches varies, and the last call differs
 
 
 @pytest.mark.parametrize("workers", OTHERS, indirect=True)
@@ -93,9 +93,9 @@ async def test_an_answer_that_is_lost_at_any_call_changes_nothing(workers: Worke
 async def test_a_worker_that_stood_still_before_it_writes_or_posts_leaves_the_job_to_its_successor(
     workers: Workers,
 ) -> None:
-    """The database refuses its writes, and PVE what is there already."""
+    """The database refuses the writes of the overtaken worker, and PVE refuses what exists already."""
     overtaken = 0
-    for call in range(1, await calls_of(workers)):  # the first one takes the lease
+    for call in range(1, await calls_of(workers)):  # call 0 takes the lease
         asked = await workers.ask()
         async with workers.stalled(asked, Fault(call, after=False, how=How.STALLS)) as gate:
             if not gate.struck.is_set() or not gate.calls[call].startswith(("database", "POST")):

@@ -1,4 +1,4 @@
-"""A vmid that PVE gives out again: the acts of the former guest are not shown to those who see the later one, nor done to it."""
+"""A reused vmid: users of the new guest do not see acts on the former one, and the acts do not run on the new one."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ async def stored(rt: Runtime, job_id: UUID) -> Job:
 
 
 async def stopped(rt: Runtime, session: Session, sandbox: SandboxNode) -> Guest:
-    """A container of nobody's, which runs no more."""
+    """A stopped container that the product did not create."""
     vmid = next(guest.vmid for guest in sandbox.api.cts if guest.status == "stopped")
     return await power.find(rt, session, vmid)
 
 
 async def replace(rt: Runtime, session: Session, guest: Guest) -> None:
-    """Destroy it in PVE, and make another container with its vmid and name."""
+    """Destroy the guest in PVE and create another container with the same vmid and name."""
     client = await acting.client(rt, session)
     await client.tasks.wait(await client.lxc.delete(guest.node, guest.vmid))
     options = {"hostname": guest.name, "rootfs": "local-lvm:1", "net0": "name=eth0,bridge=vmbr0,ip=dhcp"}
@@ -58,7 +58,7 @@ async def test_an_ended_act_is_shown_to_those_who_see_its_guest_and_not_a_later_
     await service.visible(rt, viewer, job_id)
     assert await listed(rt, viewer) == [job_id]
     await replace(rt, session, guest)
-    later = await sign_in(rt, "viewer@pve")  # what PVE told a session is kept for seconds
+    later = await sign_in(rt, "viewer@pve")  # PVE's answers are cached for seconds per session
     with pytest.raises(NotFoundError):
         await service.visible(rt, later, job_id)
     assert await listed(rt, later) == []
@@ -83,6 +83,6 @@ async def test_an_act_is_neither_retried_nor_begun_again_on_a_later_guest_of_its
     with pytest.raises(NotFoundError, match="another container by now"):
         await service.retry(rt, session, job_id)
     async with rt.db.transaction() as tx:
-        await update_job(tx.session, again, checkpoint=failed.checkpoint)  # as if its worker had died there
+        await update_job(tx.session, again, checkpoint=failed.checkpoint)  # as after the death of its worker
     await engine.run(rt, again)
     assert "another container by now" in text.in_words_of((await stored(rt, again)).error)

@@ -1,4 +1,4 @@
-"""A job of a kind that another version of the dashboard knows: it waits, and is neither taken nor handed out again."""
+"""A job of a kind that only another version of the dashboard knows. It stays queued, and no worker takes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who sees a job of any kind: its user, and users to whom PVE shows the guest. Lists, pages and the drawer agree."""
+"""Who sees a job of any kind: its user, and users to whom PVE shows the guest. All lists and pages agree."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def grant_only(sandbox: SandboxNode, userid: str, path: str, *privileges: str) -
 
 
 async def stop(rt: Runtime, session: Session, vmid: int) -> UUID:
-    """A job that waits for a worker."""
+    """Request a stop. Its job waits for a worker."""
     return await request(rt, session, Power.STOP.act, await power.find(rt, session, vmid))
 
 
@@ -42,14 +42,14 @@ async def listed(rt: Runtime, session: Session, wanted: Wanted | None = None) ->
 
 
 async def taken(rt: Runtime, *job_ids: UUID) -> None:
-    """A worker works on them."""
+    """Give each job a lease, as if a worker held it."""
     async with rt.db.transaction() as tx:
         for job_id in job_ids:
             assert await tx.leases.acquire(job_id, f"test:{job_id}", 60)
 
 
 async def made_as(rt: Runtime, session: Session, vmid: int) -> UUID:
-    """A container of ours that had the vmid, by the creation that made it."""
+    """Store a container of the product with this vmid, and return the id of its creation."""
     async with rt.db.transaction() as tx:
         container = await tx.containers.reserve(
             Container(endpoint_id=session.endpoint_id, vmid=vmid, node="pve1", hostname="was-ours")
@@ -116,7 +116,7 @@ async def test_ones_own_job_stays_visible_when_its_guest_is_gone_and_others_lose
 async def test_an_act_on_a_container_of_ours_is_hidden_once_its_vmid_is_another_guest(
     rt: Runtime, sandbox: SandboxNode, sign_in: SignIn
 ) -> None:
-    """PVE shows the viewer the stranger that has the vmid now, and the product knows that it is one."""
+    """PVE shows the viewer a foreign guest that now has the vmid. The marker shows that it is foreign."""
     root, viewer = await sign_in(rt, "root@pam"), await sign_in(rt, "viewer@pve")
     made = await made_as(rt, root, SHOWN)
     client = await acting.client(rt, root)

@@ -1,4 +1,4 @@
-"""A kind of job that only the tests have: it notes something, starts a container in PVE, and runs a script in the guest."""
+"""A kind of job for tests only: stores a fact, starts a container in PVE and runs a script in the guest."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DOOR: Final = SshAddress(NODE_HOST, 22, "root", HOST_KEY, "none")
 
 @dataclass
 class Toy(Run):
-    """The run of the toy kind."""
+    """One job of the toy kind."""
 
     supervisor: Supervisor
 
@@ -65,7 +65,7 @@ async def play(run: Toy) -> None:
 
 
 async def _play(run: Toy) -> None:
-    """The script once, each line of its output once."""
+    """Run the script once and store each line of its output once."""
     await run.supervisor.install(str(run.job_id))
     reader = LineReader(run.checkpoint.offset.get(SCRIPT, 0))
     script = GuestStep(SCRIPT, SCRIPT, "".join(f"{line}\n" for line in PRINTED).encode(), 60)

@@ -1,4 +1,4 @@
-"""Workers of this process that live through one fault each, and what must hold when the job is done."""
+"""Workers in this process that meet one fault each, and the checks of a finished job."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EACH_WITHIN_S = 60
 
 @dataclass
 class Workers:
-    """``calls``: how many leave a worker that meets no fault, once that is known."""
+    """``calls``: how many calls a worker without a fault makes; 0 until they are counted."""
 
     subject: Subject
     deaths: int = 0
@@ -37,7 +37,7 @@ class Workers:
         return await self.subject.ask()
 
     async def live(self, asked: Asked, fault: Fault | None = None) -> Gate:
-        """One worker's life: to its death, to the answer that it cannot do without, or to the end of the job."""
+        """Run one worker until it dies, stops at a lost answer, or ends the job."""
         gate = Gate(fault)
         async with self._runtime(asked, gate) as rt:
             work = asyncio.create_task(engine.run(rt, asked.job_id))
@@ -57,7 +57,7 @@ class Workers:
 
     @asynccontextmanager
     async def stalled(self, asked: Asked, fault: Fault) -> AsyncIterator[Gate]:
-        """A worker that stands still at the fault until the block ends; then it goes on to its own end."""
+        """Run a worker that pauses at the fault until the block ends, then let it finish."""
         gate = Gate(fault)
         async with self._runtime(asked, gate) as rt:
             work = asyncio.create_task(engine.run(rt, asked.job_id))
@@ -73,14 +73,14 @@ class Workers:
                     await work
 
     async def survive(self, schedule: Sequence[Fault]) -> None:
-        """Workers meet their faults one after the other, a last one none; then all is as if there had been none."""
+        """Run one worker per fault and a last one without a fault, then check the job."""
         asked = await self.ask()
         lives = [await self.live(asked, fault) for fault in schedule]
         last = await self.live(asked)
         await self.check(asked, f"{schedule}: {[gate.calls[-1:] for gate in lives]}; the last one: {last.calls[:3]}")
 
     async def check(self, asked: Asked, why: str) -> Job:
-        """Done, nothing held, and each event once."""
+        """Check that the job is done, holds nothing, and has each event once."""
         async with self.subject.rt.db.transaction() as tx:
             job = await tx.jobs.get(asked.job_id)
             events = list(await tx.events.after(asked.job_id, 0, 10_000))
@@ -103,7 +103,7 @@ class Workers:
         return job
 
     async def end_lease(self, asked: Asked) -> None:
-        """As if its time had passed."""
+        """Let the lease expire."""
         async with self.subject.rt.db.transaction() as tx:
             job = cast("Job", await tx.session.get(Job, asked.job_id))
             if job.lease_until is not None:
@@ -111,7 +111,7 @@ class Workers:
 
     @asynccontextmanager
     async def _runtime(self, asked: Asked, gate: Gate) -> AsyncIterator[Runtime]:
-        """A worker's own, whose every call to the outside passes the gate."""
+        """A runtime of its own for one worker, with every outgoing call through the gate."""
         rt = self.subject.rt
         database = cast("DatabaseService", GatedDatabase(rt.db, gate))
         bus = cast("Bus", GatedBus(rt.bus, gate))

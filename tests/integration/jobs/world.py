@@ -1,6 +1,6 @@
-"""A model of PVE and of a guest, quick enough for thousands of runs.
+"""A model of PVE and of a guest, fast enough for thousands of jobs.
 
-What took effect stays when a worker dies: containers, tasks, the marker, files, steps and how often each script was begun.
+The model keeps its state when a worker dies: containers, tasks, the marker, files, steps and script starts.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LINES = 4
 
 @dataclass
 class Step:
-    """A step in the guest: its output grows by a line whenever somebody looks."""
+    """A step in the guest. Each read adds one line to its output."""
 
     output: bytes
     printed: int = 0
@@ -44,7 +44,7 @@ class Step:
 
 @dataclass
 class Guest:
-    """``keys``: those that root is let in by, as base64."""
+    """``keys``: the public keys that root accepts, in base64."""
 
     config: dict[str, str]
     running: bool = False
@@ -59,7 +59,7 @@ class Guest:
 
 @dataclass
 class World:
-    """``posts`` counts what was begun by a POST, ``made`` the containers that ever were."""
+    """``posts``: how many tasks of each type a POST began. ``made``: how many containers were ever created."""
 
     guests: dict[int, Guest] = field(default_factory=dict)
     tasks: list[dict[str, Any]] = field(default_factory=list)
@@ -69,7 +69,7 @@ class World:
     # ---------------------------------------------------------------------- PVE
 
     def answer(self, method: str, path: str, form: dict[str, str]) -> tuple[int, Any]:
-        """Status and data, as ``/api2/json`` has them."""
+        """Return the status and data of an answer of ``/api2/json``."""
         parts = path.strip("/").split("/")
         if parts[0] != "nodes" or len(parts) == 1:
             return 200, self._of_cluster(path, form)
@@ -153,11 +153,11 @@ class World:
     # -------------------------------------------------------------------- guest
 
     def entered(self, words: list[str]) -> Guest | None:
-        """The guest that a command on the node enters: ``pct exec``, as the door writes it."""
+        """The guest that a command on the node enters with ``pct``."""
         return self.guests[int(words[words.index("pct") + 2])] if "pct" in words else None
 
     def answer_request(self, guest: Guest, sent: bytes) -> Entered:
-        """What the shell of a conversation answers to a request, behind the look at the marker."""
+        """Answer one request of a conversation, after checking the marker as the shell does."""
         head, _, rest = sent.partition(b"\n")
         nonce, marker, argv_bytes, _ = head.decode().split()
         argv = shlex.split(rest[: int(argv_bytes)].decode())[:-1]
@@ -181,7 +181,7 @@ class World:
         return Entered(self._script(guest, argv, stdin), b"", None)
 
     def _script(self, guest: Guest, argv: list[str], stdin: bytes) -> bytes:
-        """What a script of ours prints, told by its own words."""
+        """The output of one of the product's own scripts, recognized by its text."""
         text = argv[2] if argv[:2] == ["/bin/sh", "-c"] else ""
         if "authorized_keys" in text:
             guest.keys.discard(argv[4])
@@ -207,7 +207,7 @@ class World:
         return "written\n"
 
     def _supervise(self, guest: Guest, words: list[str], script: bytes) -> Entered:
-        """Only what ``run`` of supervisor.sh promises: a step is begun once, and its output kept until it is removed."""
+        """Do what ``run`` of supervisor.sh promises: start a step once and keep its output until it is removed."""
         if not guest.helpers:
             return Entered(b"", b"", None, 127)
         _, nonce, step_id, name, _, offset, _ = words
@@ -221,7 +221,7 @@ class World:
 
 @dataclass
 class Entered:
-    """What a command in the guest prints: both outputs at once, or a step's line by line and then ``end``."""
+    """The output of a command in the guest: both streams at once, or a step line by line and then ``end``."""
 
     out: bytes
     err: bytes
@@ -233,7 +233,7 @@ class Entered:
     has_left: bool = False
 
     def between(self, nonce: str) -> Entered:
-        """Led and followed by what the shell says on both outputs."""
+        """Add the lines that the shell prints on both streams before and after a command."""
         hello = f"{nonce} entered\n".encode()
         self.out, self.err = hello + self.out, hello + self.err
         self.left = f"{nonce} left {self.status}\n".encode()

@@ -1,4 +1,4 @@
-"""An act on a container: done by a worker, shown and audited, once, and by who may."""
+"""Acts on a container: a worker does each once, for users with the privilege. Each is shown and audited."""
 
 from __future__ import annotations
 
@@ -103,13 +103,13 @@ async def test_a_guest_that_is_gone_fails_its_job(rt: Runtime, sign_in: SignIn) 
 
 
 async def begin(rt: Runtime, session: Session, sandbox: SandboxNode, what: Power) -> tuple[FakeCt, UUID]:
-    """A running container whose job is requested."""
+    """Request the act on a running container."""
     running = next(guest for guest in sandbox.api.cts if guest.status == "running")
     return running, await request(rt, session, what.act, await power.find(rt, session, running.vmid))
 
 
 async def until_begun(sandbox: SandboxNode, vmid: int, kind: str) -> str:
-    """The UPID of the guest's first task of this kind."""
+    """Wait for the guest's first task of this kind and return its UPID."""
     async with asyncio.timeout(STOPPED_WITHIN_S):
         while not (found := task_of(sandbox, vmid, kind)):
             await asyncio.sleep(0.02)

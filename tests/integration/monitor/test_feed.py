@@ -1,4 +1,4 @@
-"""What viewers are told of PVE, and what PVE is asked for it."""
+"""What the feed shows of PVE, and which requests it makes to PVE."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.integration.monitor.viewers import PATIENCE_S, Seen, hub_of, looking
 
 @pytest.fixture
 def polled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever polls keeps its turn, and waits for its one answer, however slow the machine is."""
+    """The poller keeps its lease, polls once and waits long for the answer, even on a slow machine."""
     monkeypatch.setattr("lxc_dashboard.services.monitor.poller.RESOURCES_EVERY_S", 3600.0)
     monkeypatch.setattr("lxc_dashboard.services.monitor.feed.LEASE_S", 3600.0)
     monkeypatch.setattr("lxc_dashboard.services.monitor.feed.ANSWER_WITHIN_S", 60.0)
@@ -152,7 +152,7 @@ async def test_a_replica_that_missed_patches_begins_anew_and_is_right(
         key = feed_key(session.endpoint_id, session.userid)
         vmid, row = next(iter(hub._replicas[key].rows.items()))
         v = hub._replicas[key].v
-        hub._replicas[key].v -= 1  # as if the last patch had never come
+        hub._replicas[key].v -= 1  # as if the last patch was lost
         hub._replicas[key].rows[vmid] = replace(row, name="as it was")
         await seen.until(lambda: hub._replicas[key].v > v and hub._replicas[key].rows[vmid].name == row.name)
 

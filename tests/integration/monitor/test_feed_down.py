@@ -1,4 +1,4 @@
-"""What viewers are told while a node is down, or PVE never answers."""
+"""What the feed shows while a node is down or PVE never answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Containers that were deleted in PVE are forgotten without any page that looks, with credentials that may only see little."""
+"""Containers deleted in PVE are forgotten without an open page, even with credentials of few privileges."""
 
 from __future__ import annotations
 

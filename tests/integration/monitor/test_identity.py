@@ -1,4 +1,4 @@
-"""A container of ours is told from another guest that PVE gave its vmid, and is marked deleted when PVE has it no more."""
+"""Recognizing the product's container when another guest has its vmid, and marking it deleted after PVE deleted it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SPEC = ContainerSpec("pve1", OSTEMPLATE, "our-own", "local-lvm")
 
 
 class Made:
-    """A container of ours with the job that has made it."""
+    """A container of the product, with the job that made it."""
 
     def __init__(self, rt: Runtime, session: Session, client: ProxmoxClient) -> None:
         self.rt = rt
@@ -164,7 +164,7 @@ async def test_what_one_may_not_see_is_not_called_deleted(
 async def test_what_is_not_listed_for_a_moment_is_not_called_deleted_where_any_vmid_is_called_free(
     rt: Runtime, session: Session, made: Made, sandbox: SandboxNode, tmp_path: Path
 ) -> None:
-    """As of a double whose ``nextid`` offers the lowest free vmid, whatever it is asked."""
+    """The endpoint's ``nextid`` ignores the requested vmid and always offers a free one."""
 
     def offered(answer: Answer) -> None:
         if answer.path == "/cluster/nextid":
@@ -203,7 +203,7 @@ async def test_what_pve_calls_free_only_once_is_not_called_deleted(
         client = await acting.client(rt, session)
         others = [entry for entry in await client.cluster.resources() if entry.vmid != made.vmid]
         assert await Identities(client, rt.db, session.endpoint_id).known(others) == {}  # not listed
-        assert (await service.get_job(rt, session, made.job_id)).exists  # listed, and its configuration is refused
+        assert (await service.get_job(rt, session, made.job_id)).exists  # listed, but reading its configuration fails
         assert not await ha.reached(client, made.vmid, "pve1", running=False, within_s=0)
         assert len(answers) == 6
     assert not await made.is_marked_deleted()
@@ -226,7 +226,7 @@ async def test_a_job_is_not_shown_to_who_sees_another_guest_of_its_vmid(
     assert (await service.get_job(rt, viewer, made.job_id)).hostname == "our-own"
     assert [job.id for job in await service.list_jobs(rt, viewer)] == [made.job_id]
     await made.client.lxc.set_config("pve1", made.vmid, {"description": "somebody's"})
-    other = await sign_in(rt, "viewer@pve")  # what the first one was shown holds for 15 s
+    other = await sign_in(rt, "viewer@pve")  # the first session's answers are cached for 15 s
     await rt.bus.delete(f"guest:ours:{made.container_id}")
     with pytest.raises(NotFoundError):
         await service.get_job(rt, other, made.job_id)
@@ -279,7 +279,7 @@ async def test_a_page_of_jobs_is_as_long_as_what_may_be_seen(
 
     viewer = await sign_in(rt, "viewer@pve")
     first = await page_of(rt, viewer, Wanted(), limit=2)
-    assert ([job.id for job in first.jobs], first.total) == (seen[:2], 4)  # one that is not ours stands on no page yet
+    assert ([job.id for job in first.jobs], first.total) == (seen[:2], 4)  # one foreign guest is not checked yet
     second = await page_of(rt, viewer, Wanted(), limit=2, offset=2)
     assert ([job.id for job in second.jobs], second.total) == (seen[2:], 3)
 

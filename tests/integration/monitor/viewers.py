@@ -1,4 +1,4 @@
-"""A viewer of the feed, as the page is one."""
+"""A viewer of the feed that works like the page."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ PATIENCE_S = 60
 
 
 def listed(columns: dict[str, list[Any]]) -> dict[str, dict[str, Any]]:
-    """What the page makes of a snapshot's columns."""
+    """Convert a snapshot's columns to rows by vmid, as the page does."""
     return {str(vmid): row for vmid, row in rows_of(columns).items()}
 
 
 @dataclass
 class Seen:
-    """A viewer that merges what it is told, as the page does."""
+    """A viewer that merges snapshots and patches as the page does."""
 
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     meta: dict[str, Any] = field(default_factory=dict)
@@ -72,7 +72,7 @@ async def hub_of(rt: Runtime, seen: Seen) -> AsyncIterator[FeedHub]:
 
 
 async def looking(hub: FeedHub, session: Session, seen: Seen) -> None:
-    """With all rows: a snapshot waits for 5 s, then it gives what there is."""
+    """Watch until the viewer has rows: a snapshot waits at most 5 s and may be empty."""
     hub.watch(session, "socket")
     seen.start(await hub.snapshot(session))
     await seen.until(lambda: bool(seen.rows))

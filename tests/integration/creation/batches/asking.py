@@ -1,4 +1,4 @@
-"""A batch asked for, and looked at."""
+"""Helpers that request a batch and read it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Containers that exist in PVE alone."""
+"""Containers that exist only in PVE, without guests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.integration.creation.conftest import pve_alone
 
 @pytest.fixture
 async def guests() -> None:
-    """None: these containers exist in PVE alone."""
+    """No guests: these containers exist only in PVE."""
 
 
 @pytest.fixture

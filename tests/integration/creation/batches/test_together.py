@@ -1,4 +1,4 @@
-"""The containers of a batch, seen and acted on together by who may."""
+"""Seeing a batch and acting on all its containers, for users with the privileges."""
 
 from __future__ import annotations
 

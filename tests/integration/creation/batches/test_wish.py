@@ -1,4 +1,4 @@
-"""Batches: many containers from one wish, all of them or none."""
+"""Batches: many containers from one form, all of them or none."""
 
 from __future__ import annotations
 
