@@ -1,6 +1,6 @@
 """One running stack and one browser for all browser tests of a worker.
 
-``stack`` is the whole product (see ``stack.py``). ``page`` is a tab signed in as root@pam, ``fresh_page`` is not signed in.
+``stack`` is the whole product (see ``stack.py``). ``page`` is signed in as root@pam; ``fresh_page`` has no session.
 A failed test leaves a screenshot and the page's text in ``tests/artefacts/``. Every page's console must stay clean.
 """
 
@@ -33,7 +33,7 @@ AXE_OPTIONS = {
 }
 # Generous, as the test machine is shared. A test that claims a duration sets its own timeout.
 PAGE_TIMEOUT_MS = 30_000
-# Ends a test that hangs, not one on a slow machine. The first test of a worker also starts the stack and builds the pages.
+# Ends a test that hangs, not a slow one. The first test of a worker also starts the stack and builds the pages.
 TEST_TIMEOUT_S = 600
 expect.set_options(timeout=PAGE_TIMEOUT_MS)
 # The product waits up to 15 s for a silent PVE.

@@ -1,6 +1,7 @@
-"""PostgreSQL and Valkey that a test can kill. The kernel ties them to the thread that starts them, so they get a process.
+"""PostgreSQL and Valkey that a test can kill. The kernel ties them to the thread that starts them.
 
-``MortalServers`` runs it as a command, ``servers.py FOLDER``. It prints their URLs, then obeys ``kill NAME`` and ``revive``.
+So ``MortalServers`` runs this file as a process, ``servers.py FOLDER``. It prints the servers' URLs, then obeys
+``kill NAME`` and ``revive``.
 """
 
 from __future__ import annotations

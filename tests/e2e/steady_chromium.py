@@ -1,7 +1,7 @@
 """Start Chromium without notice of network interface changes: it drops its connections at each change.
 
-The sandbox's guests add and remove interfaces. ``steady_chromium.py CHROMIUM ARGUMENT...`` replaces itself by that Chromium.
-Chromium gets no netlink socket and then assumes that the network never changes. Only Linux needs and gets this.
+The sandbox's guests add and remove interfaces. ``steady_chromium.py CHROMIUM ARGUMENT...`` becomes that Chromium, which
+gets no netlink socket and then assumes that the network never changes. On other systems than Linux nothing is changed.
 """
 
 from __future__ import annotations

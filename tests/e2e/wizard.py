@@ -71,7 +71,7 @@ def to_review(page: Page) -> None:
 
 
 def checked(page: Page) -> None:
-    """Wait until PVE was asked. The page says "not checked" also before the first answer."""
+    """Wait for the result of the checks: the review shows ``NOT_CHECKED`` also before they begin."""
     waits = re.compile("|".join(map(re.escape, (text.CHECKING, text.NOT_CHECKED))))
     expect(page.locator("#findings")).not_to_have_text(waits, timeout=CHECKED_WITHIN_MS)
 
