@@ -90,7 +90,7 @@ def test_no_follow_ends_at_once_and_the_token_may_come_by_file_or_stdin(api: Api
 
 @pytest.fixture
 def _interruptible() -> Iterator[None]:
-    """Handle Ctrl-C as in a terminal: a process that a shell starts in the background ignores it, and so do its children."""
+    """Make Ctrl-C work as in a terminal: a shell's background process ignores it, and so do its children."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

@@ -10,7 +10,7 @@ from lxc_dashboard.db.database import DatabaseService, Transaction
 
 
 class Counted:
-    """Counts transactions in ``begun``, delays them while ``goes_on`` is unset, and raises ``refusal`` if there is one."""
+    """``begun`` counts transactions. They wait while ``goes_on`` is unset, and raise ``refusal`` if there is one."""
 
     def __init__(self, database: DatabaseService) -> None:
         self._database = database
