@@ -181,7 +181,7 @@ async def test_the_clock_goes_on_after_redis_has_lost_all_that_it_held(
 
 
 async def test_a_connection_that_broke_is_closed_and_keeps_what_it_had_fetched(redis_url: str) -> None:
-    """As Celery leaves the connection when Redis disappears: to close it must not raise an error, which would end the worker."""
+    """As Celery leaves the connection when Redis disappears. An error of ``close`` would end the worker."""
     app = create_celery(redis_url, Celery)
     app.send_task("probe.say", kwargs={"word": "kept"})
     connection = app.connection_for_read()

@@ -1,4 +1,4 @@
-"""Each shipped template, built by the whole product in a guest with systemd: its service answers, also after a second run."""
+"""Each shipped template, built by the whole product in a guest with systemd: its service works, also after a rerun."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from tests.e2e.node_side import NodeSide
 from tests.e2e.stack import Stack
 
 ANSWER_S = 60
-# The description does not list existing nodes, names and states. ``test_api`` tests invalid tokens, which are rate-limited.
+# The description lists no existing nodes, names and states. ``test_api`` tests invalid tokens: they are rate-limited.
 LEFT_OUT = ("positive_data_acceptance", "ignored_auth", "missing_required_header", "ensure_resource_availability")
 OPERATIONS = (
     ("GET", routes.API_CREATIONS),

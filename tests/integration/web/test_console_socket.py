@@ -1,4 +1,4 @@
-"""The console's websocket: closed to users without a session and to other sites, and with a reason if it ends at once."""
+"""The console's websocket: closed to other sites and without a session; it gives a reason if it ends at once."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ BEGINNINGS = [
 
 
 def new_lines(stack: Stack, before: int) -> list[str]:
-    """New lines of the log, without those of earlier tests' pages, whose jobs were deleted. No frame here names a job."""
+    """New lines of the log, without those of earlier tests' pages for deleted jobs. No frame here names a job."""
     lines = stack.children["web"].said()[before:].splitlines()
     return [line for line in lines if text.NO_SUCH_JOB not in line and text.NO_SUCH_TEMPLATE not in line]
 

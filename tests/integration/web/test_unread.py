@@ -57,7 +57,7 @@ def frame(text: str) -> bytes:
 
 
 async def ask_for(page: socket.socket, seconds: float) -> None:
-    """Send events, each answered with the page's whole state, until the server closes the socket or the time is over."""
+    """Send events, each answered with the page's whole state, until the socket closes or the time is over."""
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     event = frame(f"42/_event,{json.dumps(['event', EVENT])}")

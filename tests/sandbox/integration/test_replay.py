@@ -1,12 +1,12 @@
 """The sandbox answers as the recorded PVE did: the same status, reason, message and errors, and data of the same shape.
 
-Each scene starts from the lab's machine and replays its exchanges in the order of the recording. Not replayed, or changed:
+Each scene starts from the lab's machine and replays its exchanges in the order of the recording. Changed or left out:
 
 - ``auth_login_*`` and ``token_*`` exchanges keep their meaning, but send this lab's own secrets (they were masked).
 - ``backend_*``, ``cluster2_pve2_proxy_down_*``: daemons that can be stopped one by one are not simulated; an
   unreachable node (595, no body) is, and so are lost connections. ``pmxcfs_down_*`` is tested elsewhere.
 - ``pvestatd_down_*``: frozen figures have no shape of their own; ``freeze_statistics`` is tested elsewhere.
-- ``quorum_lost_config_put``, ``quorum_lost_delete_local``: the sandbox refuses every write with ``no quorum``, where PVE
+- ``quorum_lost_config_put``, ``quorum_lost_delete_local``: the sandbox refuses every write with ``no quorum``. PVE
   fails on the file and has already removed a disk.
 - ``restore_*``, ``vzdump_stop_mode``: archives have no contents here, and mail is not sent.
 - ``delete_while_creating``: it was recorded when the container ran already.
