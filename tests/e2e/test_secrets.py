@@ -104,7 +104,7 @@ def in_valkey(stack: Stack) -> str:
         kept = []
         for key in valkey.scan_iter(count=1000):
             kind = valkey.type(key)
-            if kind != b"none":  # the key has expired meanwhile
+            if kind != b"none":  # the key has expired since the scan
                 kept.append(f"{key!r} {readers[kind](key)!r}")
     return "\n".join(kept)
 

@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass
 class Services:
-    """The servers of this test run, and the names of databases that are free."""
+    """The servers of this test run. ``numbers`` name new databases; the databases in ``emptied`` can be reused."""
 
     embedded: EmbeddedServices
     numbers: Iterator[int] = field(default_factory=itertools.count)

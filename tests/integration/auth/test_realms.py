@@ -1,4 +1,4 @@
-"""Realms for the sign-in page: PVE is asked once for many requests, and a silent PVE delays only the first."""
+"""Realms for the sign-in page: PVE is asked once for many requests, and a silent PVE is waited for once."""
 
 from __future__ import annotations
 

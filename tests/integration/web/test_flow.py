@@ -46,7 +46,7 @@ async def test_a_form_that_does_not_come_is_answered_in_time(stack: Stack) -> No
 
 
 async def served(ask: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
-    """Repeat the request while the server is busy, as so many open logs are slow on a small machine."""
+    """Repeat the request while the server is busy: many open logs keep a slow machine busy."""
     async with asyncio.timeout(PATIENCE_S):
         while (answer := await ask()).status_code == httpx.codes.SERVICE_UNAVAILABLE:
             await answer.aclose()
