@@ -1,4 +1,4 @@
-"""What the browser tests of shared buckets have in hand: buckets that are there, and the parts of their page."""
+"""Helpers for the browser tests of shared buckets: stored buckets, and the parts of their page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MAKER = "tests/e2e/buckets"
 
 
 def stored(stack: Stack, work: Callable[[Runtime], Awaitable[Any]]) -> Any:
-    """Does ``work`` over the stack's own database, in a thread: where a browser is, no other event loop can run."""
+    """Run ``work`` with the stack's database, in a thread: Playwright's loop blocks any other loop in this one."""
     found: list[Any] = []
 
     async def run() -> None:
@@ -42,7 +42,7 @@ def stored(stack: Stack, work: Callable[[Runtime], Awaitable[Any]]) -> Any:
 
 
 def made(stack: Stack, name: str, listing: str, *templates: str, manager: PackageManager = PackageManager.APT) -> str:
-    """The id of a bucket that is there, with custom templates that refer to it."""
+    """Store a bucket and custom templates that refer to it; return the bucket's id."""
 
     async def make(rt: Runtime) -> str:
         row = PackageBucket(name=name, manager=manager.value, listing=listing, updated_by="operator@pve")
@@ -62,7 +62,7 @@ def made(stack: Stack, name: str, listing: str, *templates: str, manager: Packag
 
 
 def revisions(stack: Stack, name: str) -> list[tuple[int, str, str]]:
-    """Number, author and note of the template's revisions, the newest first."""
+    """Number, author and note of each revision of the template, newest first."""
 
     async def read(rt: Runtime) -> list[tuple[int, str, str]]:
         async with rt.db.transaction() as tx:
@@ -74,7 +74,7 @@ def revisions(stack: Stack, name: str) -> list[tuple[int, str, str]]:
 
 
 def delete_all(stack: Stack) -> None:
-    """No bucket is left, and no template that ``made`` has made."""
+    """Delete all buckets, and all templates that ``made`` created."""
 
     async def empty(rt: Runtime) -> None:
         async with rt.db.transaction() as tx:
@@ -87,7 +87,7 @@ def delete_all(stack: Stack) -> None:
 
 
 def emptied(stack: Stack) -> Iterator[None]:
-    """Around a test: no bucket is left from another one, nor for the next."""
+    """Delete all buckets before and after the test."""
     delete_all(stack)
     yield
     delete_all(stack)
@@ -106,7 +106,7 @@ def listing(page: Page) -> Locator:
 
 
 def write(page: Page, pasted: str) -> None:
-    """In place of all that stands in the list, as a paste does it."""
+    """Replace the whole list, as a paste does."""
     listing(page).click()
     page.keyboard.press("Control+a")
     page.keyboard.insert_text(pasted)

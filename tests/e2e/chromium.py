@@ -1,4 +1,4 @@
-"""One Chromium for many tests: started when it is first needed, with a context for each user that signs in often."""
+"""One Chromium for many tests. It starts at its first use and keeps a context for each user that signs in often."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# Options that a page of a shared context takes over by itself.
+# Options that a page of a shared context can apply itself.
 OF_A_PAGE = frozenset({"storage_state", "viewport", "color_scheme"})
 
 
@@ -36,7 +36,7 @@ def names_and_values(cookies: Iterable[Mapping[str, Any]]) -> set[tuple[str, str
 
 
 class Chromium:
-    """``launcher``: the path of the program. Closed, it starts again at its next use."""
+    """``launcher``: the path of the program. After ``close``, the next use starts it again."""
 
     def __init__(self, launcher: str) -> None:
         self._launcher = launcher
@@ -61,7 +61,7 @@ class Chromium:
             self._playwright = None
 
     def signed_in(self, url: str, userid: str, sign_in: Callable[[BrowserContext], None]) -> StorageState:
-        """The cookies of the user's session at ``url``; a new session where an earlier test ended it."""
+        """The cookies of the user's session at ``url``. Signs in again if an earlier test ended the session."""
         known = self._shared.get((url, userid))
         if known is not None and (known.is_lent or known.context.request.get("/", max_redirects=0).ok):
             return known.state
@@ -75,7 +75,7 @@ class Chromium:
         return made.state
 
     def lend(self, options: Mapping[str, Any]) -> BrowserContext | None:
-        """The context of the user that ``storage_state`` signs in, unless this test has it already."""
+        """The shared context of the user that ``storage_state`` signs in, or None if the test already uses it."""
         for shared in self._shared.values():
             if shared.state is options.get("storage_state") and not shared.is_lent and options.keys() <= OF_A_PAGE:
                 shared.is_lent = True
@@ -98,7 +98,7 @@ class Chromium:
             self._drop(shared)
 
     def _clear(self, shared: SharedContext) -> None:
-        """Close its tabs; what they kept in the browser goes, too."""
+        """Close its tabs and delete what they stored in the browser."""
         shared.context.unroute_all()
         shared.context.set_offline(False)
         for page in shared.context.pages:

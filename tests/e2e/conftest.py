@@ -1,7 +1,7 @@
 """One running stack and one browser for all browser tests of a worker.
 
-``stack`` is the product as it runs (see ``stack.py``); ``page`` is a tab signed in as root@pam, ``fresh_page`` one of nobody.
-A test that fails leaves a picture and the page's text in ``tests/artefacts/``. Every page's console must stay clean.
+``stack`` is the whole product (see ``stack.py``). ``page`` is signed in as root@pam; ``fresh_page`` has no session.
+A failed test leaves a screenshot and the page's text in ``tests/artefacts/``. Every page's console must stay clean.
 """
 
 from __future__ import annotations
@@ -25,42 +25,42 @@ from tests.e2e.chromium import Chromium
 from tests.e2e.stack import Stack, running_stack
 
 ARTEFACTS = Path(__file__).parents[1] / "artefacts"
-# axe describes each element that a rule passes, unless it is told to report violations only.
+# By default axe also describes each element that passes a rule.
 AXE_OPTIONS = {
     "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]},
     "resultTypes": ["violations"],
     "preload": False,
 }
-# Generous, as the machine of the tests is shared; where a claim is about time, its test says so.
+# Generous, as the test machine is shared. A test that claims a duration sets its own timeout.
 PAGE_TIMEOUT_MS = 30_000
-# What hangs ends; a slow machine does not decide. The first test of a worker begins with its stack, and with the built pages.
+# Ends a test that hangs, not a slow one. The first test of a worker also starts the stack and builds the pages.
 TEST_TIMEOUT_S = 600
 expect.set_options(timeout=PAGE_TIMEOUT_MS)
-# A PVE that says nothing is waited for 15 s.
+# The product waits up to 15 s for a silent PVE.
 SIGN_IN_TIMEOUT_MS = 60_000
 POLL_MS = 100
 NETWORK_CHANGES = 5
 NETWORK_CHANGED = "ERR_NETWORK_CHANGED"
-# A page comes drawn and is brought to life later, in a batch of tasks: what is pressed before that is lost, as it would be a person's.
-# The sign-in page needs no life.
+# The server sends a rendered page, which React hydrates later. Earlier input is lost, also a real user's.
+# The sign-in page needs no hydration.
 TAKES_INPUT = (
     """() => !window.__reactRouterContext || Object.keys(document.body).some((key) => key.startsWith("__reactFiber"))"""
 )
 LED_ON = "Execution context was destroyed"
 IS_IDLE = "() => new Promise((idle) => requestIdleCallback(idle, { timeout: 10000 }))"
 
-# What a browser says of a refusal that a test provokes.
+# What a browser logs about errors that a test provokes.
 EXPECTED_IN_CONSOLE = re.compile(
     r"the server responded with a status of (401|403|404|422|429|502|503)"
     r"|WebSocket connection to"
     r"|net::ERR_(CONNECTION_(REFUSED|RESET|CLOSED|ABORTED)|SOCKET_NOT_CONNECTED)"
     r"|net::ERR_(EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING|CONTENT_LENGTH_MISMATCH)"
-    # Guests of the sandbox bring and take network interfaces, at which Chromium drops its connections.
+    # The sandbox's guests add and remove network interfaces, and Chromium then drops its connections.
     r"|net::ERR_NETWORK_CHANGED"
 )
 
 DESK = {"width": 1280, "height": 800}
-# The one of this worker, while it is there.
+# This worker's Chromium while it exists, else empty.
 shared_chromium: list[Chromium] = []
 
 NewPage = Callable[..., Page]
@@ -89,7 +89,7 @@ def stack(shared_stack: Stack) -> Stack:
 
 @pytest.fixture(scope="session")
 def chromium(shared_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    """One for all browser tests of a worker. The stack starts before it and ends after it."""
+    """One for all browser tests of a worker. The stack starts before it and stops after it."""
     assert shared_stack.port
     path = find()
     assert path, "There is no Chromium: scripts/chromium.py installs one"
@@ -101,7 +101,7 @@ def chromium(shared_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
-    """Close Chromium before a test of another folder: Playwright lets no other event loop run in its thread."""
+    """Close Chromium before a test of another folder: Playwright blocks any other event loop in its thread."""
     yield
     if nextitem is not None and not nextitem.path.is_relative_to(Path(__file__).parent):
         for shared in shared_chromium:
@@ -115,10 +115,10 @@ def browser(chromium: Chromium) -> Browser:
 
 @pytest.fixture
 def new_page(chromium: Chromium, stack: Stack, request: pytest.FixtureRequest) -> Iterator[NewPage]:
-    """``new_page(**context options)``: a tab whose console is watched, in a context of its own.
+    """``new_page(**context options)``: a tab in its own context, with a watched console.
 
     The first page of a ``signed_in_as`` user gets the context that all tests share for this user: its cache is warm.
-    Nothing moves in a page: a colour that is on its way to another one is readable by chance only.
+    Animations are off, as axe would measure the contrast of a colour in transition.
     """
     contexts: list[BrowserContext] = []
     said: list[str] = []
@@ -142,7 +142,7 @@ def new_page(chromium: Chromium, stack: Stack, request: pytest.FixtureRequest) -
         for page in context.pages if failed else []:
             keep_picture(page, f"{request.node.name}-{number}")
         chromium.take_back(context)
-    # A part of the page that was dropped is asked for again, and the browser says that it had failed.
+    # The browser logs a dropped module as an error, although the page loads it again.
     dropped = any(NETWORK_CHANGED in line for line in said)
     expected = re.compile(f"{EXPECTED_IN_CONSOLE.pattern}{'|dynamically imported module' * dropped}")
     unexpected = [line for line in said if not expected.search(line)]
@@ -167,7 +167,7 @@ def keep_picture(page: Page, name: str) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_drafts(stack: Stack) -> None:
-    """No test begins with what another one has typed into the wizard."""
+    """Delete the wizard drafts of earlier tests."""
     with redis.Redis.from_url(stack.environ["REDIS_URL"]) as valkey:
         for key in valkey.scan_iter("wizard:draft:*", count=1000):
             valkey.delete(key)
@@ -175,7 +175,7 @@ def _no_drafts(stack: Stack) -> None:
 
 @pytest.fixture
 def fresh_page(new_page: NewPage) -> Page:
-    """A tab of somebody who is not signed in."""
+    """A tab that is not signed in."""
     return new_page()
 
 
@@ -189,14 +189,14 @@ def page(new_page: NewPage, signed_in_as: SignedInAs) -> Page:
 
 @pytest.fixture
 def signed_in_as(chromium: Chromium, stack: Stack) -> SignedInAs:
-    """What a browser keeps of a sign-in, made once a user: ``new_page(storage_state=signed_in_as("viewer@pve"))``."""
+    """A user's cookies, from one sign-in for all tests: ``new_page(storage_state=signed_in_as("viewer@pve"))``."""
     return lambda userid="root@pam": chromium.signed_in(
         stack.url, userid, lambda context: sign_in(context.new_page(), stack, userid)
     )
 
 
 def sign_in(page: Page, stack: Stack, userid: str = "root@pam", path: str = "/") -> None:
-    """Through the form, as a person would; ends on ``path``, live."""
+    """Sign in through the form. Ends on ``path``, when the page takes input."""
     for left in reversed(range(NETWORK_CHANGES)):
         visit(page, path)
         with dropped_requests(page) as dropped:
@@ -221,22 +221,22 @@ def fill_sign_in(page: Page, userid: str, password: str) -> None:
 
 
 def visit(page: Page, path: str) -> None:
-    """``goto``, again where Chromium dropped its connections because a guest's network interface came or went.
+    """``goto``, repeated when Chromium dropped its connections because a guest's network interface changed.
 
-    It ends when the page takes keys and clicks.
+    Returns when the page takes keys and clicks.
     """
     _until_nothing_is_dropped(page, lambda: page.goto(path))
     until_it_takes_input(page)
 
 
 def reload(page: Page) -> None:
-    """As ``visit``, for the page that is open."""
+    """Like ``visit``, for the page that is open."""
     _until_nothing_is_dropped(page, page.reload)
     until_it_takes_input(page)
 
 
 def until_it_takes_input(page: Page) -> None:
-    """Under a page that leads to another one in this moment, it is the other one that is waited for."""
+    """Wait until the page takes input. If it is redirecting, wait for the new page."""
     for left in reversed(range(NETWORK_CHANGES)):
         try:
             page.wait_for_function(TAKES_INPUT)
@@ -263,7 +263,7 @@ def _until_nothing_is_dropped(page: Page, go: Callable[[], object]) -> None:
 
 @contextlib.contextmanager
 def dropped_requests(page: Page) -> Iterator[list[str]]:
-    """What the page asks for within and does not get, as a network interface came or went."""
+    """The URLs that the page failed to load within this block because a network interface changed."""
     dropped: list[str] = []
 
     def look(request: Request) -> None:
@@ -278,12 +278,12 @@ def dropped_requests(page: Page) -> Iterator[list[str]]:
 
 
 def fits(page: Page) -> None:
-    """Nothing is wider than the screen, once the page has taken its width."""
+    """Wait until nothing is wider than the screen."""
     until(page, lambda: page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page is too wide")
 
 
 def until(page: Page, holds: Callable[[], bool], why: str, within_ms: float = PAGE_TIMEOUT_MS) -> None:
-    """For what no locator can tell. The page and the handlers of its events go on meanwhile."""
+    """Poll a condition that no locator can express. The page and its event handlers keep running."""
     for _ in range(int(within_ms // POLL_MS)):
         if holds():
             return
@@ -292,7 +292,7 @@ def until(page: Page, holds: Callable[[], bool], why: str, within_ms: float = PA
 
 
 def accessibility_faults(page: Page, within: str | None = None) -> list[str]:
-    """WCAG 2.2 A and AA, by axe: rule, element, and what is wrong with it. ``within``: a selector, else the whole page."""
+    """WCAG 2.2 A and AA, by axe: rule, element and failure. ``within``: a selector; default: the whole page."""
     found = Axe().run(page, within, options=AXE_OPTIONS)
     return [
         f"{violation['id']}: {node['target']} {node.get('failureSummary', '')}"

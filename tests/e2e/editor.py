@@ -1,4 +1,4 @@
-"""The template editor as a person uses it."""
+"""The template editor as a user operates it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ SAVED_WITHIN_MS = 60_000
 
 
 def field(page: Page, path: str) -> Locator:
-    """The input of a field of the config, or of the name."""
+    """The input of a config field, or of the name."""
     return page.locator(f'[data-field="{path}"]')
 
 
 def labelled(page: Page, label: str) -> Locator:
-    """The input with this label in the part that is open."""
+    """The input with this label in the open part of the editor."""
     return page.locator("#editor").get_by_label(label, exact=True).locator("visible=true")
 
 
@@ -51,7 +51,7 @@ def fill(page: Page, **config: str) -> None:
 
 
 def write(page: Page, content: str) -> None:
-    """Instead of what the open editor holds."""
+    """Replace the content of the open editor by typing."""
     editor = page.locator(".code-editor .cm-content").locator("visible=true")
     editor.click()
     page.keyboard.press("ControlOrMeta+A")
@@ -59,7 +59,7 @@ def write(page: Page, content: str) -> None:
 
 
 def paste(page: Page, content: str) -> None:
-    """Instead of what the open editor holds, from the clipboard: a long text comes so."""
+    """Replace the content of the open editor by pasting, as a user does with a long text."""
     editor = page.locator(".code-editor .cm-content").locator("visible=true")
     editor.click()
     page.keyboard.press("ControlOrMeta+A")
@@ -74,12 +74,12 @@ def paste(page: Page, content: str) -> None:
 
 
 def kept_at(page: Page) -> str:
-    """When the draft was kept, as the page says it."""
+    """The time at which the draft was stored, as the page shows it."""
     return page.locator("#draft-kept time").get_attribute("datetime") or ""
 
 
 def kept(page: Page, *, since: str = "") -> None:
-    """Waits until the draft holds what is typed. ``since``: when it was kept before that, unless it was not."""
+    """Wait until the draft holds what was typed. ``since``: the time of the previous store, if there was one."""
     page.locator("h1").click()
     expect(page.locator("#draft-kept")).to_have_text(re.compile("^Draft stored "), timeout=KEPT_WITHIN_MS)
     if since:
@@ -87,7 +87,7 @@ def kept(page: Page, *, since: str = "") -> None:
 
 
 def save(page: Page, note: str = "") -> str:
-    """Through the question that shows what changes; the template's id."""
+    """Save through the dialog that shows the changes; return the template's id."""
     page.locator("#save").click()
     dialog = page.get_by_role("dialog", name=re.compile("^Save "))
     expect(dialog).to_be_visible(timeout=SAVED_WITHIN_MS)
@@ -102,7 +102,7 @@ def scripts(page: Page) -> Locator:
 
 
 def without_drafts(stack: Stack, page: Page) -> None:
-    """Forgets what earlier tests have typed and not saved."""
+    """Discard the drafts of earlier tests."""
 
     async def discard(rt: Runtime, session: Session) -> None:
         for draft in await drafts.list_drafts(rt, session):
@@ -112,7 +112,7 @@ def without_drafts(stack: Stack, page: Page) -> None:
 
 
 def current(stack: Stack, page: Page, template_id: str) -> TemplateContent:
-    """What the template's current revision holds."""
+    """The content of the template's current revision."""
 
     async def read(rt: Runtime, session: Session) -> TemplateContent:
         detail = await catalog.get_template(session, rt.db, UUID(template_id))

@@ -1,4 +1,4 @@
-"""A job that prints while something fails, on a page that must be right again by itself."""
+"""A job that prints while a server fails, on a page that must recover without a reload."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.e2e.job_runs import GATE, RUN_MS, begin, let_go, line, state, vmid_of
 from tests.e2e.stack import Stack
 
 LINES = 40
-# With it a script waits to be let go: however slow the page is, there is more to come when something fails.
+# The script waits after this line, so that more lines follow the failure even if the page is slow.
 BEGUN = "line 3"
 NOT_RELOADED = "window.notReloaded"
 
 
 def printing(lines: int) -> str:
-    """A script that prints so many numbered lines, two a second, once it was let go at ``BEGUN``."""
+    """A script that prints ``lines`` numbered lines, two a second. It waits at ``BEGUN`` for ``let_go``."""
     wait = f'[ "line $n" != "{BEGUN}" ] || {GATE}'
     return f"for n in $(seq 1 {lines}); do\necho line $n\n{wait}sleep 0.5\ndone\n"
 
@@ -32,7 +32,7 @@ def check_not_reloaded(page: Page) -> None:
 
 
 def follow(stack: Stack, page: Page, folder: Path, hostname: str) -> None:
-    """A job on its page, when it has begun to print and goes on; the page is marked."""
+    """Open the page of a job that has begun to print, mark the page, and let the job go on."""
     job = begin(stack, page, folder, {"10-prints.sh": printing(LINES)}, hostname=hostname)
     visit(page, routes.job(job))
     expect(line(page, BEGUN)).to_be_visible(timeout=RUN_MS)
@@ -41,7 +41,7 @@ def follow(stack: Stack, page: Page, folder: Path, hostname: str) -> None:
 
 
 def check_followed(page: Page) -> None:
-    """To its end, each line once, without a reload."""
+    """Wait for the job's end; check that each line appears once and that the page did not reload."""
     expect(line(page, f"line {LINES}")).to_be_visible(timeout=RUN_MS)
     expect(state(page)).to_contain_text("Ready", timeout=RUN_MS)
     check_not_reloaded(page)

@@ -1,4 +1,4 @@
-"""Jobs for the browser tests: begun as the page's own user, with scripts of the test's own, or written row by row."""
+"""Jobs for the browser tests: run as the page's user with scripts of the test, or written to the database."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ T = TypeVar("T")
 RUN_MS = 120_000
 NODE = "pve1"
 OWNER = "test:1"
-# A script's line at which it waits for ``let_go``.
+# A line of a script: wait for ``let_go``.
 GATE = "until [ -e /root/go ]; do sleep 0.1; done\n"
 CONF = 'TEMPLATE_APP="{name}"\nTEMPLATE_CPU=1\nTEMPLATE_RAM=256\nTEMPLATE_DISK=2\nTEMPLATE_OS="debian"\n'
 
 
 def in_services(stack: Stack, page: Page, work: Callable[[Runtime, Session], Awaitable[T]]) -> T:
-    """``work`` with the page's own session, on a loop of its own: Playwright holds the one of this thread."""
+    """Run ``work`` with the page's session. It gets its own loop, as Playwright's loop runs in this thread."""
     cookie = next(cookie for cookie in page.context.cookies() if cookie["name"] == sessions.COOKIE_NAME)
 
     async def run() -> T:
@@ -61,7 +61,10 @@ def write_template(folder: Path, name: str, scripts: Mapping[str, str]) -> None:
 def begin(
     stack: Stack, page: Page, folder: Path, scripts: Mapping[str, str], hostname: str = "job-01", **changes: Any
 ) -> str:
-    """A job that runs ``scripts``, its spec with ``changes``; its id. Its template stands last in the list, off its first page."""
+    """Start a job that runs ``scripts``; return its id. ``changes`` apply to its spec.
+
+    Its template sorts last in the list, off the first page.
+    """
     name = f"zz-e2e-{secrets.token_hex(4)}"
     write_template(folder, name, scripts)
 
@@ -78,7 +81,7 @@ def begin(
 
 
 def change(stack: Stack, page: Page, folder: Path, scripts: Mapping[str, str]) -> str:
-    """Another revision of the template that ``begin`` wrote into ``folder``; its name."""
+    """Make a new revision of the template that ``begin`` wrote into ``folder``; return its name."""
     [name] = [place.name for place in folder.iterdir() if place.name.startswith("zz-e2e-")]
     write_template(folder, name, scripts)
 
@@ -98,7 +101,7 @@ def write(
     *,
     hostname: str = "job-01",
 ) -> str:
-    """A job that ended, of what was told; its id."""
+    """Store an ended job with these events; return its id."""
     return write_many(stack, page, {vmid: hostname}, events, state)[0]
 
 
@@ -109,7 +112,7 @@ def write_many(
     events: Sequence[NewEvent],
     state: JobState = JobState.DONE,
 ) -> list[str]:
-    """As ``write``, one after the other: a job for each vmid and host name."""
+    """Like ``write``, for several jobs: one for each vmid and hostname."""
 
     async def store(rt: Runtime, session: Session) -> list[str]:
         return [
@@ -143,7 +146,7 @@ def vmid_of(stack: Stack, page: Page, job_id: str) -> int:
 
 
 def let_go(stack: Stack, vmid: int) -> None:
-    """Lets a script go on that waits at ``GATE``."""
+    """Let a script that waits at ``GATE`` go on."""
     NodeSide(stack).run(vmid, "touch /root/go")
 
 

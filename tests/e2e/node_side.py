@@ -1,4 +1,4 @@
-"""What is really there: a container as PVE's API has it, and as its node's ``pct`` finds it from within."""
+"""The actual state of a container: its configuration from PVE's API, and its guest through the node's ``pct``."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ POLL_S = 0.1
 
 
 class NotDoneError(DashboardError):
-    """A command in the guest ended with another status than 0."""
+    """A command in the guest failed."""
 
 
 @dataclass
 class NodeSide:
-    """``config`` and ``guests`` ask the API as root@pam; ``run`` enters a guest as root on the node does."""
+    """``config`` and ``guests`` ask the API as root@pam; ``run`` enters a guest through the node's ``pct``."""
 
     stack: Stack
     _ticket: str = field(default="", repr=False)
     _csrf_token: str = field(default="", repr=False)
 
     def run(self, vmid: int, script: str) -> str:
-        """What the script prints in the guest."""
+        """Run ``script`` in the guest and return its output."""
         key = paramiko.Ed25519Key.from_private_key(io.StringIO(self.stack.sandbox["ssh_client_key"]))
         host = paramiko.PKey.from_type_string(*self._host_key())
         with paramiko.SSHClient() as ssh_client:
@@ -58,7 +58,7 @@ class NodeSide:
         return dict(self.get(f"/nodes/{node}/lxc/{vmid}/config"))
 
     def guests(self, hostname: str) -> list[dict[str, Any]]:
-        """All containers of that name, as their nodes have them now: the cluster's list is some seconds old."""
+        """All containers with that name, read from each node: the cluster's list is some seconds old."""
         found = [
             {**guest, "node": node} for node in self.stack.sandbox["nodes"] for guest in self.get(f"/nodes/{node}/lxc")
         ]
@@ -74,7 +74,7 @@ class NodeSide:
         self.ask("DELETE", f"/access/users/{userid}/token/{rest.partition('=')[0]}")
 
     def act(self, node: str, vmid: int, verb: str) -> None:
-        """``start`` or ``stop`` of a guest, to the end of its task."""
+        """``start`` or ``stop`` a guest and wait for the end of the task."""
         task = self.ask("POST", f"/nodes/{node}/lxc/{vmid}/status/{verb}")
         deadline = time.monotonic() + ANSWER_S
         while self.get(f"/nodes/{node}/tasks/{task}/status")["status"] == "running":

@@ -1,4 +1,4 @@
-"""More sandbox nodes beside the stack's own, without guests: in this process, so that a test can let them fail."""
+"""More sandbox nodes, without guest systems. They run in this process, so that a test can make them fail."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STARTS_WITHIN_S = 120
 
 @dataclass
 class OtherNode:
-    """A registered endpoint ``name``. The node lives on a loop of its own: ``let`` calls it there."""
+    """A registered endpoint ``name``. Its node runs on another loop: ``let`` calls it there."""
 
     name: str
     node: SandboxNode
@@ -47,7 +47,7 @@ class OtherNode:
 
 @functools.cache
 def _loop() -> asyncio.AbstractEventLoop:
-    """Runs to the end of the tests: connections that the web server keeps open are closed in their own time."""
+    """A loop that runs to the end of the tests, as the web server keeps connections to the node open."""
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="other sandbox nodes", daemon=True).start()
     return loop
@@ -55,7 +55,7 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 @contextlib.contextmanager
 def other_node(stack: Stack, folder: Path, name: str, containers: int, nodes: int = 3) -> Iterator[OtherNode]:
-    """Registered for as long as it is there."""
+    """A node that is registered as an endpoint for the length of the block."""
     demo = DemoCluster(nodes, containers)
     node = SandboxNode(folder, demo=demo, time_scale=0.05, stats_interval_s=1, auth_delay_s=0)
     loop = _loop()
@@ -90,14 +90,14 @@ def sign_in_at(
     title: str = text.NAV_CONTAINERS,
     userid: str = "root@pam",
 ) -> None:
-    """At another endpoint; ends on the page of ``path``, live."""
+    """Sign in at another endpoint. Ends on the page of ``path``, when it takes input."""
     _fill_sign_in_at(page, endpoint, path, userid)
     expect(page.get_by_role("heading", level=1)).to_have_text(title, timeout=SIGN_IN_TIMEOUT_MS)
     until_it_takes_input(page)
 
 
 def sign_in_unseen_at(page: Page, endpoint: str) -> None:
-    """As ``sign_in_at``, and no page is opened: any would have PVE asked for what runs there."""
+    """Like ``sign_in_at``, but opens no page: any page would have PVE asked for its tasks."""
     _fill_sign_in_at(page, endpoint, routes.LIVE)
     page.wait_for_url(f"**{routes.LIVE}", timeout=SIGN_IN_TIMEOUT_MS)
 
@@ -105,7 +105,7 @@ def sign_in_unseen_at(page: Page, endpoint: str) -> None:
 def _fill_sign_in_at(page: Page, endpoint: str, path: str, userid: str = "root@pam") -> None:
     visit(page, routes.sign_in(path))
     page.get_by_label(text.ENDPOINT).select_option(label=endpoint)
-    # With its realm: the choice of another endpoint has the realms read again, which may undo one that was chosen.
+    # The userid includes the realm: choosing an endpoint reloads the realms, which may reset a chosen realm.
     page.get_by_label(text.USER).fill(userid)
     page.get_by_label(text.PASSWORD).fill("sandbox")
     page.get_by_role("button", name=text.SIGN_IN).click()

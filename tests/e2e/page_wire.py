@@ -1,4 +1,4 @@
-"""The page's websocket with a hand on it: what the server says is held back, or the connection is cut."""
+"""The page's websocket under the test's control: hold back the server's messages, or cut the connection."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from playwright.sync_api import Page, WebSocketRoute
 
 from tests.e2e.conftest import until
 
-# The last thing that a page is told when it is opened or connects again.
+# In the last message that a page gets after it opens or reconnects.
 FILLED: Final = re.compile(r'is_hydrated\w*"\s*:\s*true')
 
 
 class PageWire:
-    """``filled`` counts how often the page was given all of its state. Make it before the page is visited."""
+    """``filled`` counts how often the page received its whole state. Create it before the page is visited."""
 
     def __init__(self, page: Page) -> None:
         self.filled = 0
@@ -24,11 +24,11 @@ class PageWire:
         page.route_web_socket(lambda url: "_event" in url, self._between)
 
     def hold(self) -> None:
-        """From now on the page hears nothing."""
+        """Hold back all messages to the page."""
         self._held = []
 
     def let_go(self) -> None:
-        """It hears all of it, once the server has said something."""
+        """Wait for at least one held message, then deliver all."""
         until(self._page, lambda: bool(self._held), "the server says nothing")
         held, self._held = self._held or [], None
         assert self._socket
@@ -36,7 +36,7 @@ class PageWire:
             self._socket.send(message)
 
     def cut(self) -> None:
-        """The page loses its connection, and comes again."""
+        """Close the connection and wait until the page has reconnected."""
         assert self._socket
         filled = self.filled
         self._socket.close()

@@ -1,4 +1,4 @@
-"""Templates of an operator's own for the browser tests, in a folder and in the dashboard itself."""
+"""An operator's own templates for the browser tests: in a folder, and stored in the dashboard."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def write(root: Path, files: Mapping[str, str | bytes]) -> None:
 
 @contextmanager
 def served(stack: Stack, root: Path) -> Iterator[None]:
-    """Lets the web server read ``FOLDER`` below ``root``: it is started again for that."""
+    """Restart the web server so that it reads ``FOLDER`` below ``root``."""
     write(root, FOLDER)
     before = dict(stack.environ)
     stack.environ["TEMPLATES_DIR"] = str(root)
@@ -94,7 +94,7 @@ def served(stack: Stack, root: Path) -> Iterator[None]:
 
 
 def content_of(name: str, *, ram_mib: int, greeting: str, packages: tuple[str, ...]) -> DraftContent:
-    """A custom template's content, without files."""
+    """The content of a custom template without files."""
     return DraftContent(
         name=name,
         config=TemplateConfig(app=name, description="Made by a test", os="debian", version="13", ram_mib=ram_mib),
@@ -104,7 +104,7 @@ def content_of(name: str, *, ram_mib: int, greeting: str, packages: tuple[str, .
 
 
 def custom(stack: Stack, page: Page) -> tuple[str, str]:
-    """A custom template with three revisions; its id and name, which stands last in the list."""
+    """Store a custom template with three revisions; return its id and name. It sorts last in the list."""
     name = f"zz-own-{secrets.token_hex(4)}"
 
     async def make(rt: Runtime, session: Session) -> str:
@@ -119,7 +119,7 @@ def custom(stack: Stack, page: Page) -> tuple[str, str]:
 
 
 def wishing(stack: Stack, page: Page, **wishes: str) -> tuple[str, str]:
-    """A custom template that names an ``os``, ``storage`` or ``bridge``; its id and name."""
+    """Store a custom template that names an ``os``, ``storage`` or ``bridge``; return its id and name."""
     name = f"zz-wish-{secrets.token_hex(4)}"
 
     async def make(rt: Runtime, session: Session) -> str:
@@ -152,7 +152,10 @@ async def _saved(
 def built_from(
     stack: Stack, page: Page, template_id: str, number: int, vmid: int, *, name: str = "", marked: bool = True
 ) -> None:
-    """Remembers the guest ``vmid`` as built from that revision, when it was called ``name``; its notes say so if ``marked``."""
+    """Store that the guest ``vmid``, then called ``name``, was built from that revision.
+
+    ``marked``: the guest's notes hold the marker.
+    """
 
     async def add(rt: Runtime, session: Session) -> None:
         detail = await catalog.get_template(session, rt.db, UUID(template_id), number)

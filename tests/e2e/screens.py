@@ -1,11 +1,11 @@
-"""The screens that pages are looked at on."""
+"""The screen sizes and themes that pages are checked in."""
 
 from __future__ import annotations
 
 import pytest
 
 SIZES = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
-# For pages: ``make test`` takes each size and each theme once, ``make test-full`` all pairs.
+# For pages: ``make test`` runs each size and each theme once, ``make test-full`` all pairs.
 each_screen = pytest.mark.parametrize(
     ("size", "scheme"),
     [
@@ -15,7 +15,7 @@ each_screen = pytest.mark.parametrize(
         pytest.param("phone", "light", marks=pytest.mark.full),
     ],
 )
-# For a part of a page whose whole is looked at elsewhere: ``make test`` takes the narrow screen.
+# For a part of a page that another test checks as a whole: ``make test`` runs the narrow screen only.
 small_screen = pytest.mark.parametrize(
     ("size", "scheme"),
     [

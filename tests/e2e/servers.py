@@ -1,6 +1,7 @@
-"""PostgreSQL and Valkey to be killed: in a process of their own, since the kernel ties them to the thread that starts them.
+"""PostgreSQL and Valkey that a test can kill. The kernel ties them to the thread that starts them.
 
-Run by ``MortalServers`` as a command: ``servers.py FOLDER``. It says where they are, then obeys ``kill NAME`` and ``revive``.
+So ``MortalServers`` runs this file as a process, ``servers.py FOLDER``. It prints the servers' URLs, then obeys
+``kill NAME`` and ``revive``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ VALKEY = "valkey"
 
 
 class MortalServers:
-    """What was committed outlives a kill, as an operator's would. ``urls``: of PostgreSQL and Valkey."""
+    """Committed data survives a kill, as on an operator's server. ``urls``: of PostgreSQL and Valkey."""
 
     def __init__(self, folder: Path) -> None:
         self._process = subprocess.Popen(

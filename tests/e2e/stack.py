@@ -1,4 +1,4 @@
-"""The whole product for the browser tests: services, sandbox, worker and web server, each a real process of this run."""
+"""The whole product for the browser tests: database, Valkey, sandbox, worker and web server, each a real process."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STARTS_WITHIN_S = 120.0
 STOPS_WITHIN_S = 15.0
 POLL_S = 0.05
 FIRST_PORT, PORTS = 20_000, 10_000
-# What tests would else wait out. A lease is still much longer than a busy machine holds up its worker.
+# Short times, so that tests do not wait. A lease still lasts much longer than a busy machine delays its worker.
 QUICK = Timing(
     lease_s=5,
     renew_lease_every_s=1,
@@ -46,7 +46,7 @@ QUICK = Timing(
     find_task_again_within_s=0.5,
     check_review_every_s=3,
 )
-# What a child needs of ours, and what lets coverage follow it.
+# Environment variables that child processes inherit, with those that coverage needs.
 PASSED_ON = {"PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE"}
 
 
@@ -68,14 +68,14 @@ class Child:
             self.process.wait(STOPS_WITHIN_S)
 
     def pause(self) -> None:
-        """Accepts connections and answers none."""
+        """The process still accepts connections, but answers none."""
         self.process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """As the kernel would: no farewell."""
+        """Kill the process without warning, as the kernel would."""
         self.process.kill()
         self.process.wait(STOPS_WITHIN_S)
 
@@ -85,9 +85,9 @@ class Child:
 
 @dataclass
 class Stack:
-    """``url`` of the pages; ``sandbox`` is the sandbox's own description of itself, ``users`` its passwords by userid.
+    """The running product: ``url`` of the pages, ``sandbox`` as it describes itself, ``users``: passwords by userid.
 
-    ``environ`` is what web server and worker run with. ``worker`` may be killed and started again.
+    ``environ``: the environment of web server and worker. ``worker`` may be killed and started again.
     """
 
     folder: Path
@@ -119,12 +119,12 @@ class Stack:
         return child
 
     def stop(self) -> None:
-        """Ends what was started, the last first."""
+        """Stop all children, the last one first."""
         for child in reversed(self.children.values()):
             child.stop()
 
     def start_sandbox(self, *options: str, stats_interval_s: float = 2.0, module: str = SANDBOX) -> Child:
-        """A sandbox node; its one line of JSON is ``sandbox``."""
+        """Start a sandbox node and store the line of JSON that it prints in ``sandbox``."""
         command = [sys.executable, "-m", module, "--data", str(self.folder / "sandbox")]
         child = self.start("sandbox", [*command, "--stats-interval", str(stats_interval_s), *options], self.environ)
         until(lambda: bool(description(child)), child)
@@ -132,11 +132,11 @@ class Stack:
         return child
 
     def start_worker(self) -> Child:
-        """The Celery worker and its beat, as ``lxc-dashboard worker`` runs them."""
+        """Start the Celery worker and its beat, as ``lxc-dashboard worker`` runs them."""
         return self.start("worker", [sys.executable, "-m", "lxc_dashboard.cli", "worker"], self.environ)
 
     def start_web(self, port: int = 0) -> Child:
-        """The web server on the built pages; returns when it is ready."""
+        """Start the web server on the built pages; return when it is ready."""
         self.port = port or free_port()
         environ = frontend.serve_environ(self.environ | {"PORT": str(self.port)})
         child = self.start("web", frontend.serve_command("127.0.0.1", self.port), environ)
@@ -144,7 +144,7 @@ class Stack:
         return child
 
     def start_wide_web(self, workers: int) -> Child:
-        """A second web server over the same data, of several processes."""
+        """Start a second web server with several processes over the same data."""
         port = free_port()
         environ = frontend.serve_environ(self.environ | {"PORT": str(port)})
         child = self.start("wide web", frontend.serve_command("127.0.0.1", port, workers=workers), environ)
@@ -153,7 +153,7 @@ class Stack:
         return child
 
     def start_secure_web(self, certificate: Path, key: Path) -> int:
-        """A second web server over the same data, with TLS of its own. Its port."""
+        """Start a second web server with TLS over the same data; return its port."""
         port = free_port()
         command = frontend.serve_command("127.0.0.1", port)
         options = ["--ssl-certificate", str(certificate), "--ssl-keyfile", str(key)]
@@ -164,13 +164,13 @@ class Stack:
 
 
 def description(sandbox: Child) -> str:
-    """What the sandbox says of itself, once the whole line stands there."""
+    """The sandbox's line of JSON, or empty until the line is complete."""
     lines = sandbox.said().splitlines(keepends=True)
     return next((line for line in lines if line.startswith('{"sandbox"') and line.endswith("\n")), "")
 
 
 def until(condition: Callable[[], bool], child: Child, within_s: float = STARTS_WITHIN_S) -> None:
-    """Waits for ``condition``; fails with the end of the child's output when it ends or the time does."""
+    """Wait for ``condition``. Fail with the child's last output when it ends or the time is over."""
     deadline = time.monotonic() + within_s
     while not condition():
         if child.process.poll() is not None or time.monotonic() > deadline:
@@ -186,7 +186,7 @@ def answers(url: str, *, verify: bool = True) -> bool:
 
 
 def are_read(stack: Stack, root: Path) -> bool:
-    """The templates below ``root``. The web server serves pages before, where reading takes its time."""
+    """Whether the templates below ``root`` are stored. The web server serves pages before that."""
     wanted = "SELECT count(*) FROM template_source s JOIN template t ON t.source_id = s.id WHERE s.location = %s"
     with psycopg.connect(stack.environ["DATABASE_URL"]) as database:
         row = database.execute(wanted, [str(root)]).fetchone()
@@ -194,7 +194,7 @@ def are_read(stack: Stack, root: Path) -> bool:
 
 
 def free_port() -> int:
-    """Below those that the system gives away by itself: a server that is started again finds its own free."""
+    """A port below the system's ephemeral range, so that a restarted server finds its port still free."""
     while True:
         port = FIRST_PORT + secrets.randbelow(PORTS)
         with socket.socket() as listener, contextlib.suppress(OSError):
@@ -211,7 +211,7 @@ def started_servers(folder: Path, ending: ExitStack) -> tuple[str, str]:
 
 
 def environ_of(folder: Path, database_url: str, redis_url: str) -> dict[str, str]:
-    """The settings of web server and worker."""
+    """The environment of web server and worker."""
     return {
         **{name: value for name, value in os.environ.items() if name in PASSED_ON},
         "DATABASE_URL": database_url,
@@ -234,9 +234,9 @@ def running_stack(
     servers: tuple[str, str] | None = None,
     sandbox: str = SANDBOX,
 ) -> Iterator[Stack]:
-    """Everything started, with the sandbox registered as ``make demo`` does; everything ended at the end.
+    """Start everything, with the sandbox registered as ``make demo`` does; stop everything at the end.
 
-    ``servers``: the addresses of a PostgreSQL and a Valkey that are there already. ``sandbox``: the module that is run as one.
+    ``servers``: the URLs of a PostgreSQL and a Valkey that already run. ``sandbox``: the module to run as the sandbox.
     """
     stack = Stack(folder)
     with ThreadPoolExecutor(1) as thread, ExitStack() as ending:
@@ -246,7 +246,7 @@ def running_stack(
         ending.callback(stack.stop)
         stack.start_sandbox(*sandbox_options, module=sandbox)
         stack.environ["SANDBOX"] = "true"
-        # On a loop of its own: Playwright may hold the one of this thread.
+        # In another thread: Playwright's loop may run in this one.
         thread.submit(asyncio.run, register_sandbox(Settings.load(stack.environ), stack.sandbox)).result()
         if web:
             frontend.ensure_built(os.environ)

@@ -1,7 +1,7 @@
-"""Chromium without word of the machine's network interfaces: at each that comes or goes it would drop its connections.
+"""Start Chromium without notice of network interface changes: it drops its connections at each change.
 
-Guests of the sandbox bring and take them. Run as ``steady_chromium.py CHROMIUM ARGUMENT...``: it becomes that Chromium, which gets
-no netlink socket and then takes the network for one that never changes. Elsewhere than on Linux Chromium is what it is.
+The sandbox's guests add and remove interfaces. ``steady_chromium.py CHROMIUM ARGUMENT...`` becomes that Chromium, which
+gets no netlink socket and then assumes that the network never changes. On other systems than Linux nothing is changed.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import struct
 import sys
 from pathlib import Path
 
-# Each processor's own name in a filter, and its number of the call ``socket``.
+# For each processor: its number in a filter, and its number of the ``socket`` call.
 PROCESSORS = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}
 PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 22, 38
 SECCOMP_MODE_FILTER = 2
 LOAD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06
-# Where the filter finds them: the call's number, the processor, the call's first argument.
+# Offsets in the filter's data: the call's number, the processor, the call's first argument.
 NUMBER, PROCESSOR, FAMILY = 0, 4, 16
 REFUSE, ALLOW = 0x00050000 | errno.EAFNOSUPPORT, 0x7FFF0000
 
@@ -48,7 +48,7 @@ def no_netlink(processor: int, socket_call: int) -> bytes:
 
 
 def close_netlink() -> bool:
-    """To this process and what it becomes. Whether this machine can."""
+    """Apply the filter to this process and the program that replaces it. Return whether this machine can."""
     known = PROCESSORS.get(platform.machine()) if sys.platform == "linux" else None
     if known is None:
         return False
@@ -63,7 +63,7 @@ def close_netlink() -> bool:
 
 
 def launcher(chromium: str, folder: Path) -> str:
-    """The path of a program that is this Chromium, steady."""
+    """Write a script that starts this Chromium with the filter; return its path."""
     file = folder / "steady-chromium"
     command = shlex.join([sys.executable, "-I", "-S", str(Path(__file__).resolve()), chromium])
     file.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")

@@ -26,7 +26,7 @@ def look(page: Page, scheme: str, size: str) -> Look:
 
 
 class Look:
-    """Looks at what a page shows now, and keeps a picture of it."""
+    """Checks what a page shows now, and stores a screenshot."""
 
     def __init__(self, page: Page, suffix: str) -> None:
         self._page = page

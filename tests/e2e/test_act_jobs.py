@@ -1,4 +1,4 @@
-"""An act on a container as a job: opened from its notice, found in the list, refused to a second one with a link."""
+"""An act on a container as a job: opened from its notice, found in the list, and linked when it blocks another act."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def elsewhere(stack: Stack, tmp_path: Path) -> Iterator[OtherNode]:
 
 
 def stop_and_open_the_job(page: Page) -> str:
-    """By the link of the notice. The title of the job's page."""
+    """Stop a container and follow the notice's link; return the title of the job's page."""
     ask(page, QUICK, "Stop")
     page.get_by_role("dialog").get_by_role("button", name="Stop").click()
     notice = page.locator(".notice", has_text=f"Stopped CT {QUICK}")
@@ -103,7 +103,7 @@ def is_shutting_down(elsewhere: OtherNode) -> bool:
 
 
 def find_by_kind_and_guest(page: Page) -> None:
-    """In the list of jobs, which keeps both in its address."""
+    """Filter the list of jobs by both; its address keeps them."""
     visit(page, routes.JOBS)
     rows = page.locator("tbody tr")
     expect(rows).to_have_count(2)

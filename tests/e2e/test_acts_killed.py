@@ -1,4 +1,4 @@
-"""Web server and worker are killed while PVE shuts a container down: the task goes on and its job ends right."""
+"""Web server and worker are killed while PVE shuts a container down: the task goes on and its job ends correctly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Import and export of templates in the browser: what comes in is told, what goes out is the same again."""
+"""Import and export of templates in the browser: reports of imports, and exports equal to what was imported."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
 @pytest.fixture
 def page(new_page: NewPage, signed_in_as: SignedInAs) -> Page:
     opened = new_page(storage_state=signed_in_as(), viewport={"width": 1440, "height": 900})
-    visit(opened, f"{routes.TEMPLATES}?q=arch-")  # only what is made here: the list has pages
+    visit(opened, f"{routes.TEMPLATES}?q=arch-")  # only this file's templates: the list has pages
     expect(opened.get_by_role("button", name=text.IMPORT_TEMPLATES, exact=True)).to_be_visible()
     return opened
 
@@ -45,7 +45,7 @@ def dialog(page: Page) -> Locator:
 
 
 def send(page: Page, data: bytes, name: str = "mine.zip") -> None:
-    """Through the dialog, which is left open on what came of it."""
+    """Import through the dialog, which stays open with its result."""
     page.get_by_role("button", name=text.IMPORT_TEMPLATES, exact=True).click()
     choose(page, data, name)
     dialog(page).get_by_role("button", name=text.IMPORT_WORDS["send"], exact=True).click()
@@ -70,14 +70,14 @@ def line(page: Page, name: str) -> Locator:
 
 
 def pick(page: Page, name: str) -> None:
-    """Not by ``check``, which wants the answer at once: the server's tick comes back over the websocket."""
+    """Not with ``check``, which expects the tick at once: the server's answer comes over the websocket."""
     box = page.get_by_role("checkbox", name=f"{text.CHOOSE_TEMPLATE} {name}", exact=True)
     box.click()
     expect(box).to_be_checked()
 
 
 def saved(page: Page, kind: str) -> tuple[str, bytes]:
-    """What the open export dialog saves: its name and content."""
+    """Export through the open dialog; return the file's name and content."""
     dialog(page).get_by_role("radio", name=kind, exact=True).check()
     with page.expect_download() as downloading:
         dialog(page).get_by_role("button", name=text.EXPORT_WORDS["send"], exact=True).click()

@@ -1,4 +1,4 @@
-"""Batches as an operator watches them: live, beside a second viewer, cancelled and retried together."""
+"""Batches in a browser: live, beside a second viewer, cancelled and retried together."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.e2e.stack import Stack
 
 
 def ask(stack: Stack, page: Page, pattern: str, folder: Path | None = None, script: str = "") -> str:
-    """A batch asked for as the page's user, each of its containers running ``script``; its id."""
+    """Request a batch as the page's user, with ``script`` for each container; return its id."""
     name = f"zz-e2e-{secrets.token_hex(4)}"
     if folder is not None:
         write_template(folder, name, {"10-script.sh": script})

@@ -1,4 +1,4 @@
-"""From the page of one thing to that of another within the browser: nothing of the first is shown as if it were the second."""
+"""Navigation from one thing's page to another's: the second page shows nothing of the first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.e2e.conftest import visit
 from tests.e2e.job_runs import line, printed, write
 from tests.e2e.stack import Stack
 
-# Each text that the page's heading or its content has had since, drawn or not.
+# Records each text that the heading or the content has from now on, visible or not.
 RECORD = """() => {
     window.seen = [];
     const look = () => {
@@ -23,7 +23,7 @@ RECORD = """() => {
 
 
 def shown_at(page: Page, path: str) -> list[str]:
-    """All that was shown while the address was this one."""
+    """All texts that were recorded at this address."""
     seen: list[str] = page.evaluate("window.seen")
     return [each.removeprefix(path) for each in seen if each.startswith(f"{path} ")]
 
@@ -42,7 +42,7 @@ def test_a_jobs_page_shows_nothing_of_the_job_that_was_open_before(page: Page, s
     page.get_by_role("link", name=second).click()
     expect(page.get_by_role("heading", level=1)).to_have_text(second)
     expect(line(page, "line 5")).to_be_visible()
-    # The address is that of the second a moment before the list has gone: a list of both says nothing of one of them.
+    # The address changes a moment before the list disappears, and the list names both jobs.
     shown = [each for each in shown_at(page, there) if not each.startswith(f" {text.NAV_JOBS} ")]
     assert [each for each in shown if first in each or "7101" in each] == []
     assert any(second in each for each in shown), "the record holds what was shown"
@@ -50,7 +50,7 @@ def test_a_jobs_page_shows_nothing_of_the_job_that_was_open_before(page: Page, s
 
 def test_a_templates_page_shows_nothing_of_the_template_that_was_open_before(page: Page) -> None:
     visit(page, routes.TEMPLATES)
-    # Their names only: how many containers were built from one is a link to its page, too.
+    # Only the links of names: the number of containers built from a template also links to its page.
     links = page.locator(f'main [data-line] a[href^="{routes.TEMPLATES}/"]:not([href*="?"])')
     expect(links.nth(1)).to_be_visible()
     first, second = list(dict.fromkeys(links.all_text_contents()))[:2]

@@ -1,4 +1,4 @@
-"""Shared package buckets in a browser: made by pasting, renamed, deleted, and what that does to templates."""
+"""Shared package buckets in a browser: created by pasting, renamed, deleted, and the effect on templates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two people at one shared bucket: the second is told what the first did, and loses nothing that was typed."""
+"""Two users edit one shared bucket: the second sees what the first changed, and loses no input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A container's console in a browser: opened from the list, typed into, told when it is stopped."""
+"""A container's console in a browser: opened from the list, typed into, and notified when the container stops."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fits, 
 from tests.e2e.job_runs import RUN_MS, in_services
 from tests.e2e.stack import Stack
 
-# But for the words below it and the status line.
+# The screen leaves space only for the words below it and the status line.
 AS_HIGH_AS_CAN_BE = """screen => document.documentElement.scrollHeight <= innerHeight
   && innerHeight - screen.getBoundingClientRect().bottom < 120"""
 ANSWERS_MS = 60_000
@@ -33,7 +33,7 @@ def page(new_page: NewPage, signed_in_as: SignedInAs) -> Page:
 
 
 def made(stack: Stack, page: Page, hostname: str) -> int:
-    """A running container whose console is a shell; its vmid."""
+    """Create and start a container whose console is a shell; return its vmid."""
 
     async def request(rt: Runtime, session: Session) -> tuple[str, int]:
         client = await acting.client(rt, session)
@@ -55,7 +55,7 @@ def made(stack: Stack, page: Page, hostname: str) -> int:
 
 
 def left_s(page: Page, stack: Stack, expire_s: int = 0) -> int:
-    """How long the page's session lasts without a use; before that, let it last ``expire_s`` only."""
+    """Seconds until the page's unused session expires. ``expire_s``: set it to this first."""
     cookie = next(cookie for cookie in page.context.cookies() if cookie["name"] == sessions.COOKIE_NAME)
     key = sessions._identity_key(sessions.key_of(cookie["value"]))
     with Redis.from_url(stack.environ["REDIS_URL"]) as redis, redis.pipeline() as at_once:

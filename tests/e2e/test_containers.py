@@ -1,4 +1,4 @@
-"""The list of containers: live, found again by its address, by keys alone, from none to five thousand."""
+"""The list of containers: live, restored from its address, operated by keyboard, with none to five thousand."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ WORDS = text.GUEST_WORDS
 WHOLE = "element => element.scrollWidth <= element.clientWidth"
 ACTED_WITHIN_MS = 60_000
 TOLD_WITHIN_MS = 60_000
-# The names of the first twelve, which no other test touches.
+# Some of the first twelve, which no other test touches.
 SEEDED = ["proxy-01", "web-01", "web-02", "db-01", "db-02", "cache-01", "mail", "git", "runner-01"]
 
 
 @pytest.fixture
 def at_rest(stack: Stack) -> Iterator[None]:
-    """Whatever came of a test, the containers that it stops and starts are for the next one as they were before."""
+    """Return the containers that a test starts or stops to their first state, even if it fails."""
     yield
     node = NodeSide(stack)
     for name, status, verb in (("web-01", "running", "start"), ("runner-02", "stopped", "stop")):
@@ -118,19 +118,19 @@ def test_each_column_orders_the_rows(page: Page, column: str) -> None:
     page.get_by_label(WORDS["filter_pool"]).select_option("production")
     expect(row(page, 112)).to_have_count(0)
     header = page.locator(f".guest-head .col-{column}")
-    if column != "vmid":  # by which they are ordered at first
+    if column != "vmid":  # the list is ordered by vmid at first
         header.get_by_role("button").click()
     expect(header).to_have_attribute("aria-sort", "ascending")
     header.get_by_role("button").click()
     expect(header).to_have_attribute("aria-sort", "descending")
     until(page, lambda: len(figures(page, column)) >= 6, "too few containers have a figure", TOLD_WITHIN_MS)
-    # Again: two that were started in one moment may be looked at before and after the same second.
+    # Retried: uptimes of two containers may be read at different seconds.
     until(page, lambda: (found := figures(page, column)) == sorted(found, reverse=True), "no order")
 
 
 def figures(page: Page, column: str) -> list[int]:
     shown = page.locator(f"[data-vmid] .col-{column}").all_inner_texts()
-    # One that was started a moment ago shows no share of its disk yet.
+    # A container that has just started shows no disk usage yet.
     told = [cell for cell in shown if "GiB" not in cell and cell]
     return [seconds(cell) if column == "since" else int(re.findall(r"\d+", cell)[0]) for cell in told]
 
@@ -253,11 +253,11 @@ def test_five_thousand_are_listed_filtered_and_scrolled_with_few_rows_in_the_pag
         expect(row(page, 5077)).to_be_visible()
         page.get_by_label(WORDS["filter"]).fill("")
         expect(page.locator(".count")).to_have_text("5,000 containers")
-        # Again: as fast as it is where nothing else runs meanwhile.
+        # Retried, as other processes may slow the page down.
         until(page, lambda: page.evaluate(KEYSTROKE) <= 200, "a keystroke in the filter takes more than 200 ms")
 
 
-# From the key to the next frame that is drawn.
+# From the key to the next frame drawn.
 KEYSTROKE = """async () => {
   const input = document.querySelector('.filter-row input');
   const set = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set;

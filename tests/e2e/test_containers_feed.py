@@ -1,4 +1,4 @@
-"""The live list when pushes are lost or come late: it notices, asks for the whole again, and is right without a reload."""
+"""The live list when pushes are lost or late: it detects the gap, requests the whole list, and needs no reload."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tests.e2e.stack import Stack
 from tests.e2e.test_containers import ACTED_WITHIN_MS, TOLD_WITHIN_MS, row
 
 VMID = 111  # staging-web, which no other test touches
-# A page that is not seen does not watch over silence: what it notices, it notices by the pushes alone.
+# A hidden page does not watch for silence: it detects a gap only by the next push.
 DRAWN = "() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))"
 UNSEEN = "Object.defineProperty(document, 'hidden', { get: () => true });"
 
 
 def patch_of(message: str | bytes) -> dict[str, Any] | None:
-    """The list's patch, where the message of the server holds one."""
+    """The list's patch in a message of the server, if it has one."""
     text = message if isinstance(message, str) else message.decode()
     if not text.startswith("42/_event,"):
         return None
@@ -34,10 +34,10 @@ def patch_of(message: str | bytes) -> dict[str, Any] | None:
 
 @dataclass
 class Wire:
-    """Between the page and the web server. ``keep``: which patches are kept back, until they are let go.
-    ``holds_watch``: what the page says of watching the list is held back, until ``say`` sends it.
+    """Sits between the page and the web server. ``keep``: which patches to hold back until ``let_go``.
 
-    ``asked``: how often the page has asked for the whole.
+    ``holds_watch``: hold back the page's request to watch the list until ``say``.
+    ``asked``: how often the page has requested the whole list.
     """
 
     keep: Callable[[dict[str, Any]], bool] = lambda _: False
@@ -72,7 +72,7 @@ class Wire:
         socket.on_message(up)
 
     def let_go(self) -> None:
-        """What was kept back comes now, behind what is newer."""
+        """Deliver the held patches, after newer ones."""
         assert self.socket
         for _, message in self.kept:
             self.socket.send(message)
@@ -91,7 +91,7 @@ def says(status: str) -> Callable[[dict[str, Any]], bool]:
 
 @pytest.fixture
 def act(stack: Stack) -> Iterator[Callable[[str], None]]:
-    """``start`` or ``stop`` of the guest, by somebody else in PVE."""
+    """``start`` or ``stop`` the guest in PVE, outside the product."""
     node = NodeSide(stack)
     place = next(guest["node"] for guest in node.guests("staging-web"))
     yield lambda verb: node.ask("POST", f"/nodes/{place}/lxc/{VMID}/status/{verb}")
@@ -145,7 +145,7 @@ def test_a_push_that_comes_late_turns_nothing_back(page: Page, wire: Wire, act: 
     act("stop")
     until(page, lambda: any(map(says("stopped"), wire.passed[begun:])), "no patch told of the stop", TOLD_WITHIN_MS)
     until(page, lambda: wire.asked > before, "the gap was not noticed")
-    behind(page, wire, 2)  # by now it has the whole, and what came meanwhile
+    behind(page, wire, 2)  # by now it has the whole list and the patches after it
     expect(row(page, VMID)).to_have_attribute("data-status", "stopped", timeout=ACTED_WITHIN_MS)
     asked = wire.asked
     wire.let_go()
@@ -187,7 +187,7 @@ def test_a_list_that_could_not_be_read_at_first_comes_with_the_next_push(
 
 
 def behind(page: Page, wire: Wire, patches: int) -> None:
-    """So many patches later."""
+    """Wait until so many more patches have passed."""
     wanted = len(wire.passed) + patches
     until(page, lambda: len(wire.passed) >= wanted, "no patch came behind it", TOLD_WITHIN_MS)
     page.evaluate(DRAWN)

@@ -1,4 +1,4 @@
-"""A container from each shipped template: asked for in the wizard, watched to its end, then looked at from within."""
+"""A container from each shipped template: created in the wizard, followed to its end, then checked in the guest."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def page(new_page: NewPage, signed_in_as: SignedInAs) -> Page:
 
 @pytest.fixture(scope="session")
 def mirror(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The machine's own mirror of packages, which guests use too: the test is left out where it does not answer."""
+    """Skip the test where the machine's package mirror, which guests also use, does not answer."""
     if not Path(APT_HELPER).exists() or not shutil.which("apt-get"):
         pytest.skip("this machine has no apt, so its guests have none")
     asked = subprocess.run(["apt-get", "update", "--print-uris"], capture_output=True, text=True, check=False)
@@ -59,7 +59,7 @@ def files_of(template: str, name: str) -> bytes:
 
 
 def modes(side: NodeSide, vmid: int, *places: str) -> list[str]:
-    """``mode owner:group`` of each."""
+    """``mode owner:group`` of each place."""
     return side.run(vmid, f"stat -c '%a %U:%G' {' '.join(places)}").splitlines()
 
 
@@ -186,12 +186,15 @@ def test_python_app_runs_as_its_own_user_and_knows_its_token(page: Page, node_si
 
 
 def has_users(side: NodeSide, vmid: int) -> bool:
-    """Where a guest has one uid only, as an ordinary user's sandbox makes them, a change of owner or user seems to work and does nothing."""
+    """Whether the guest has more than one uid.
+
+    An ordinary user's sandbox makes guests with one uid, where changing an owner or user succeeds without effect.
+    """
     return side.run(vmid, "su -s /bin/sh nobody -c 'id -u'") != "0\n"
 
 
 def private_page(side: NodeSide, vmid: int, token: str) -> str:
-    """The status that the application answers with, asked from within."""
+    """Request the page in the guest; return the application's status."""
     lines = (
         "import sys, urllib.error, urllib.request as web",
         "asked = web.Request('http://127.0.0.1:8000/private', headers={'Authorization': 'Bearer ' + sys.argv[1]})",

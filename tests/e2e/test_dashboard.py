@@ -1,4 +1,4 @@
-"""The dashboard: what needs somebody now, and the way from each figure to what it counts."""
+"""The dashboard: what needs attention now, and the link from each figure to what it counts."""
 
 from __future__ import annotations
 

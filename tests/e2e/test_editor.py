@@ -1,4 +1,4 @@
-"""The template editor: from nothing to a container, a copy of a shipped template, and faults beside their fields."""
+"""The template editor: a new template up to its container, a copy of a shipped one, and errors beside their fields."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def add_a_script(page: Page) -> None:
 
 
 def add_files(page: Page, folder: Path) -> None:
-    """One that is typed, and one that is no text."""
+    """Add a typed file and a binary one."""
     editor.part(page, "files")
     page.get_by_role("button", name=text.FILE_ADD_TEXT).click()
     editor.labelled(page, text.FILE_FIELDS["name"][0]).fill("hello.conf")

@@ -1,4 +1,7 @@
-"""The template editor: WCAG 2.2 AA by axe, nothing wider than the screen, in both themes and sizes, and what it makes browsers fetch."""
+"""The template editor: WCAG 2.2 AA by axe, nothing wider than the screen, in both themes and sizes.
+
+Also which of its files a browser loads.
+"""
 
 from __future__ import annotations
 

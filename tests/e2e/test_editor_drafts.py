@@ -1,4 +1,4 @@
-"""What is typed in the template editor survives reloads, other windows, other people, and a server that was away."""
+"""Input in the template editor survives reloads, other windows, other users and a server that was away."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def page(new_page: NewPage, signed_in_as: SignedInAs, stack: Stack) -> Page:
 
 @pytest.fixture
 def other(new_page: NewPage, signed_in_as: SignedInAs, stack: Stack) -> Page:
-    """A tab of somebody else who may change templates too."""
+    """A tab of another user who may also change templates."""
     opened = new_page(storage_state=signed_in_as("operator@pve"))
     editor.without_drafts(stack, opened)
     return opened
@@ -173,7 +173,7 @@ def test_a_draft_that_differs_in_nothing_cannot_be_discarded(page: Page, templat
 
 
 def overtake(page: Page, other: Page, template: str) -> None:
-    """Both edit the template; the other one saves first, then this page tries to."""
+    """Both users edit the template; the other one saves first, then this page tries to save."""
     editor.begin(page, routes.edit_template(template))
     editor.fill(page, app="Mine", cpu="2")
     editor.kept(page)

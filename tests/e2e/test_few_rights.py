@@ -1,4 +1,4 @@
-"""Pages of a user who sees containers, and lacks VM.Console, VM.PowerMgmt and Sys.Audit."""
+"""Pages of a user who may see containers but lacks VM.Console, VM.PowerMgmt and Sys.Audit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A script that prints 200 MB: no process grows with it, the page stays at hand, and every line is kept."""
+"""A script that prints 200 MB: no process grows with the output, the page stays responsive, no line is lost."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ yes "$(printf '%0{LINE_CHARS - 1}d' 7)" | head -n {LINES}
 echo "the flood is over"
 """
 ENDS_WITHIN_MS = 800_000
-# Beyond what each has at rest; the page holds a few hundred lines of it.
+# Growth over the memory at rest. The page holds a few hundred lines.
 WORKER_GROWTH_BYTES = 150 * 1024 * 1024
 WEB_GROWTH_BYTES = 100 * 1024 * 1024
 PAGE_HEAP_BYTES = 100 * 1024 * 1024
 
 
 def peak_bytes(child: Child) -> int:
-    """The most memory that the process had resident so far."""
+    """The peak resident memory of the process."""
     status = Path(f"/proc/{child.process.pid}/status").read_text(encoding="ascii")
     found = re.search(r"VmHWM:\s+(\d+) kB", status)
     assert found
@@ -68,7 +68,7 @@ def test_two_hundred_megabytes_of_output_stall_nothing_and_are_all_kept(
 
 
 def heap_bytes(page: Page) -> int:
-    """What the page's own code holds on to."""
+    """The size of the page's JavaScript heap."""
     inspector = page.context.new_cdp_session(page)
     inspector.send("HeapProfiler.collectGarbage")
     return int(inspector.send("Runtime.getHeapUsage")["usedSize"])
@@ -82,7 +82,10 @@ def vmid_of(stack: Stack, page: Page, job: str) -> int:
 
 
 def downloaded(page: Page, url: str) -> tuple[int, bool]:
-    """How many lines of the flood the log's file holds, and whether it goes to its end. The browser's driver would hold it whole."""
+    """How many lines of the flood the log's download holds, and whether it is complete.
+
+    Not through the browser, whose driver would hold the whole file in memory.
+    """
     cookies = {str(cookie["name"]): str(cookie["value"]) for cookie in page.context.cookies()}
     count, is_whole = 0, False
     with httpx.stream("GET", url, cookies=cookies, timeout=60) as answer:

@@ -1,4 +1,4 @@
-"""The frame of every page: what runs now, and the way to another endpoint."""
+"""The frame of every page: the running jobs and tasks, and the switch to another endpoint."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def page(new_page: NewPage, signed_in_as: SignedInAs) -> Page:
 
 @pytest.fixture
 def elsewhere(stack: Stack, tmp_path: Path) -> Iterator[OtherNode]:
-    """Another endpoint with some containers, registered for as long as the test runs."""
+    """Another endpoint with some containers, registered while the test runs."""
     with other_node(stack, tmp_path / "node", f"elsewhere-{secrets.token_hex(3)}", 3) as node:
         yield node
 
@@ -58,7 +58,7 @@ def entry(page: Page, title: str) -> Locator:
 
 
 def stop_in_pve(node: SandboxNode, vmid: int) -> None:
-    """As a user of PVE does, so that no job of ours is behind the task."""
+    """Stop as a user of PVE, so that the task belongs to no job."""
     login = {"username": "root@pam", "password": node.demo.passwords()["root@pam"]}
     trust = ssl.create_default_context(cafile=str(node.ca_file))
     at = next(guest.node for guest in node.api.cts if guest.vmid == vmid)
@@ -183,7 +183,7 @@ def test_the_session_lasts_until_the_sign_in_at_another_endpoint(
     fill_sign_in(fresh, "root@pam", "sandbox")
     expect(fresh.locator(".sidebar .endpoint-name").first).to_have_text(elsewhere.name)
     expect(fresh.locator(".user")).to_have_text("root@pam")
-    # The old session's tabs leave it: for the form, or for the new session where the browser had it in time.
+    # Tabs of the old session leave it: they show the sign-in form, or the new session if the browser already had it.
     expect(second.get_by_text("operator@pve")).to_have_count(0)
     visit(second, routes.TEMPLATES)
     expect(second.locator(".user")).to_have_text("root@pam")

@@ -1,4 +1,4 @@
-"""The log of a job in a browser: any length of it, searched, filtered, wrapped, copied, followed or left alone."""
+"""The log of a job in a browser, of any length: searched, filtered, wrapped, copied, followed or scrolled."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOOKS_AT_REST = 5
 
 
 def seen(page: Page) -> list[str]:
-    """The texts of the lines within the log's window."""
+    """The texts of the lines in the log's visible part."""
     found: list[str] = page.evaluate(SEEN)
     return found
 
@@ -36,7 +36,7 @@ def until_seen(page: Page, text: str) -> None:
 
 
 def at_rest(page: Page) -> list[str]:
-    """What is seen once it neither scrolls nor waits for lines: a busy browser may scroll a while after it was told to."""
+    """The visible lines once nothing scrolls or loads: a busy browser may go on scrolling after the command."""
     shown: list[list[str]] = []
 
     def rests() -> bool:
@@ -49,7 +49,7 @@ def at_rest(page: Page) -> list[str]:
 
 
 def number_of(text: str) -> int:
-    """Of a line "line 17", 0 of any other."""
+    """17 for the text "line 17"; 0 for any other text."""
     return int(text.removeprefix("line ")) if re.fullmatch(r"line \d+", text) else 0
 
 
@@ -80,7 +80,7 @@ def test_a_long_log_is_scrolled_searched_and_filtered_with_few_lines_in_the_page
     until_seen(page, f"line {LONG}")
 
 
-# Counts streams, and holds what is read of the log until it is let go.
+# Counts streams, and holds reads of the log until the test releases them.
 HELD = """
   window.made = 0; window.read = 0; window.held = [];
   window.EventSource = class extends EventSource { constructor(...all) { super(...all); window.made += 1; } };
@@ -146,7 +146,7 @@ def test_scrolling_up_pauses_and_scrolling_down_again_follows(page: Page, stack:
     script = "for n in $(seq 1 100000); do echo line $n; sleep 0.05; done\n"
     job = begin(stack, page, tmp_path, {"10-prints.sh": script}, hostname="web-08")
     visit(page, routes.job(job))
-    # Not one certain line: by the time that the page is looked at it may have gone by.
+    # Not one certain line, which may have scrolled past before the page is read.
     until(page, lambda: any(number_of(text) >= 60 for text in seen(page)), "too little was printed", RUN_MS)
     box = page.get_by_role("log")
     box.hover()
@@ -159,7 +159,7 @@ def test_scrolling_up_pauses_and_scrolling_down_again_follows(page: Page, stack:
     expect(follow).not_to_have_text(follow.inner_text())
     expect(follow).to_have_text(told)
     assert seen(page) == before
-    # A log that grows may have moved its end by the time that it was reached: one goes on scrolling.
+    # Scroll until the end is reached: a growing log may have moved it.
     page.wait_for_function(SCROLLED_TO_THE_END)
     expect(follow).to_have_attribute("aria-pressed", "true")
     page.get_by_role("button", name="Cancel", exact=True).click()
@@ -194,7 +194,7 @@ def test_a_step_leads_to_its_lines(page: Page, stack: Stack, tmp_path: Path) -> 
     expect(page.locator(".log-line.current .log-text")).to_have_text("Running 10-first.sh")
 
 
-# What is said for a moment only is noticed by the page itself.
+# Recorded in the page, as the text shows for a moment only.
 RECORD_COPIED = """() => {
   const said = () => [...document.querySelectorAll(".log-bar button")].some((button) => button.textContent === "Copied");
   new MutationObserver(() => { window.copied ||= said(); }).observe(document.body, { subtree: true, childList: true, characterData: true });

@@ -1,4 +1,4 @@
-"""Jobs as an operator watches them: live, again after a reload, beside a second viewer, to the end or to what failed."""
+"""Jobs in a browser: live, after a reload, beside a second viewer, to their end or their failure."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from tests.e2e.job_runs import (
 )
 from tests.e2e.stack import Stack
 
-# Without word from the worker, and with it.
+# Without and with an answer from the worker.
 AT_ONCE_MS = 10_000
 SOON_MS = 60_000
 PHONE: ViewportSize = {"width": 390, "height": 844}
-# Of more lines on a phone than are shown at once
+# More lines on a phone than are shown at once.
 LONG = " ".join(["before it, in a line that no phone is wide enough for"] * 12)
 END_SEEN = """shown =>
   shown.firstChild.getBoundingClientRect().bottom <= shown.getBoundingClientRect().bottom"""
@@ -51,7 +51,7 @@ def test_a_job_is_watched_live_after_a_reload_and_by_a_second_viewer(
         "30-third.sh": "echo three\n",
     }
     job = begin(stack, page, tmp_path, scripts, hostname="watched-01")
-    # What is seen while it runs is seen however slow the machine is: the second script waits to be let go.
+    # The second script waits for ``let_go``, so that a slow machine still sees the job running.
     streams: list[str] = []
     page.on("request", lambda request: streams.append(request.url) if "/events?" in request.url else None)
     visit(page, routes.job(job))
@@ -76,7 +76,7 @@ def test_a_job_is_watched_live_after_a_reload_and_by_a_second_viewer(
         expect(viewer.get_by_role("heading", name=re.compile("watched-01 is ready"))).to_be_visible()
         texts = [text for text in viewer.locator(".log-text").all_text_contents() if text.startswith("tick")]
         assert texts == [f"tick {number}" for number in range(1, 21)]
-    # Each change of the page's state once began a new stream, which changed the state.
+    # A change of the page's state must not open a new stream, which would change the state again.
     assert len(streams) <= 6
 
 

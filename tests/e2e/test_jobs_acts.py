@@ -1,4 +1,4 @@
-"""What an operator does to jobs: lets a paused one go on, finds one among many, cancels, retries, destroys."""
+"""What an operator does to jobs: resumes a paused one, finds one among many, cancels, retries, destroys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.e2e.job_runs import GATE, RUN_MS, begin, line, printed, state, state_
 from tests.e2e.node_side import NodeSide
 from tests.e2e.stack import Stack
 
-ENDS_MS = 20_000  # 15 s to its end, and the page's own way
+ENDS_MS = 20_000  # 15 s until it ends, and the page's delay
 
 
 def test_a_job_paused_after_the_create_goes_on_when_its_user_says_so(

@@ -1,4 +1,4 @@
-"""What somebody in a hurry sees of a page: its name in the tab, whole addresses, and tables that a phone holds."""
+"""What a page shows at a glance: its name in the tab, whole addresses, and tables that fit a phone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.e2e.job_runs import write
 from tests.e2e.stack import Stack
 
 PHONE = {"width": 390, "height": 844}
-# A cell as wide as the longest IPv4 address, and none narrower.
+# Whether the cell is at least as wide as the longest IPv4 address.
 ADDRESS_FITS = """cell => {
   const probe = document.createElement('span');
   probe.textContent = '255.255.255.255';
@@ -26,13 +26,13 @@ ADDRESS_FITS = """cell => {
   probe.remove();
   return fits;
 }"""
-# Each within its cell, or in a line below it that is not shown.
+# Whether each tag is within its cell, or in a line below it that is hidden.
 TAGS_WHOLE = """cell => {
   const box = cell.getBoundingClientRect();
   return [...cell.querySelectorAll('.badge')].map((tag) => tag.getBoundingClientRect()).every(
     (tag) => tag.right <= box.right || tag.top >= box.bottom);
 }"""
-# What one sees in the middle of it is the field itself.
+# Whether the element at the field's centre is the field itself.
 SEEN = """field => {
   const box = field.getBoundingClientRect();
   return document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2) === field;
@@ -46,7 +46,7 @@ def page(new_page: NewPage, signed_in_as: SignedInAs) -> Page:
 
 
 def none_too_wide(page: Page) -> None:
-    """No table is wider than its place, once they have taken it."""
+    """Wait until no table is wider than its place."""
     tables = page.locator(".table-scroll")
     until(page, lambda: tables.evaluate_all(TOO_WIDE) == [], "a table is too wide")
 
@@ -195,7 +195,7 @@ def test_what_a_page_belongs_to_is_named_whole_on_a_phone(new_page: NewPage, sig
     visit(page, routes.BUCKETS)
     crumb = page.locator(".crumbs li").first
     expect(crumb).to_have_text(text.NAV_TEMPLATES)
-    # From then on there is no more beside it.
+    # After this nothing more appears beside it.
     expect(page.locator(".button.running .num")).not_to_be_empty()
     until(page, lambda: crumb.evaluate("one => one.scrollWidth <= one.clientWidth"), "it is cut off")
 

@@ -1,4 +1,4 @@
-"""Addresses of things that are not there: each page says so, and leads to where what there is stands."""
+"""Addresses of things that do not exist: each page says so, and links to the list of those that do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PVE's API and the node's SSH go silent under an open job: it goes on when they speak again, and its page is right by itself."""
+"""PVE's API and the node's SSH stop answering under an open job: both job and page recover by themselves."""
 
 from __future__ import annotations
 

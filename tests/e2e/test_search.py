@@ -1,4 +1,4 @@
-"""The search of every page: found, gone through by keyboard, led to."""
+"""The search of every page: its hits, its keyboard control, and the pages that it leads to."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def page(new_page: NewPage, signed_in_as: SignedInAs) -> Page:
 
 
 def search(page: Page) -> Locator:
-    """The field, after Ctrl-K has opened it."""
+    """Open the search with Ctrl-K; return its field."""
     expect(page.get_by_role("button", name=WORDS["verb"], exact=True)).to_be_visible()
     expect(page.locator(".user")).not_to_be_empty()
     page.keyboard.press("Control+k")
@@ -129,7 +129,7 @@ def test_the_search_is_accessible_and_fits(new_page: NewPage, signed_in_as: Sign
     page = new_page(storage_state=signed_in_as(), viewport=SIZES[size], color_scheme=scheme)
     visit(page, routes.CONTAINERS)
     page.get_by_role("button", name=WORDS["verb"], exact=True).click()
-    # As few have both in their names: of many some would be shown only.
+    # Few names contain both words: the search shows only some of many hits.
     page.get_by_role("combobox", name=WORDS["label"]).fill("ng web")
     expect(hit(page, "nginx-web").first).to_be_visible()
     expect(hit(page, "111 staging-web")).to_be_visible()

@@ -1,4 +1,4 @@
-"""What is secret in a creation, planted and looked for: in logs, Valkey, PostgreSQL, and all that a browser is given."""
+"""The secrets of a creation must not appear in logs, Valkey, PostgreSQL, or anything that a browser receives."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SLOW = {"10-slow.sh": f'echo begun\n{GATE}save_credential web PASSWORD "$(genera
 
 
 def marrow(secret: str) -> str:
-    """Its longest run of letters and digits, which every way of quoting leaves as it is."""
+    """The secret's longest run of letters and digits, which no way of quoting changes."""
     found: list[str] = re.findall(r"[A-Za-z0-9]+", secret)
     return max(found, key=len)
 
@@ -51,7 +51,7 @@ def test_no_secret_of_a_creation_stands_anywhere_while_it_runs_and_after(
 
 
 def secrets_of(stack: Stack, page: Page, job: str) -> dict[str, str]:
-    """By name, while it runs."""
+    """The secrets of a running job, by name."""
 
     async def read(rt: Runtime, session: Session) -> dict[str, str]:
         async with rt.db.transaction() as tx:
@@ -69,14 +69,14 @@ def secrets_of(stack: Stack, page: Page, job: str) -> dict[str, str]:
 
 
 async def credential_of(rt: Runtime, job: str) -> str:
-    """What the script has made in the guest."""
+    """The credential that the script saved in the guest."""
     async with rt.db.transaction() as tx:
         container = await tx.containers.get((await tx.jobs.get(UUID(job))).own_container_id)
     return tx.containers.credentials(container)["web"]["PASSWORD"]
 
 
 def found_of(planted: dict[str, str], stack: Stack, page: Page, heard: list[str]) -> list[str]:
-    """``secret in place`` for each that is there. The sandbox's own log is not the product's."""
+    """``secret in place`` for each secret found. The sandbox's log is not checked, as it is not the product's."""
     storage = page.evaluate("() => JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
     places = {
         "logs": "".join(child.said() for name, child in stack.children.items() if name != "sandbox"),
@@ -91,7 +91,7 @@ def found_of(planted: dict[str, str], stack: Stack, page: Page, heard: list[str]
 
 
 def in_valkey(stack: Stack) -> str:
-    """Every key and value as it is: a dump may pack them."""
+    """Every key and value as text: a dump may compress them."""
     with redis.Redis.from_url(stack.environ["REDIS_URL"]) as valkey:
         readers = {
             b"string": valkey.get,
@@ -104,13 +104,13 @@ def in_valkey(stack: Stack) -> str:
         kept = []
         for key in valkey.scan_iter(count=1000):
             kind = valkey.type(key)
-            if kind != b"none":  # it ended meanwhile
+            if kind != b"none":  # the key has expired since the scan
                 kept.append(f"{key!r} {readers[kind](key)!r}")
     return "\n".join(kept)
 
 
 def in_postgresql(stack: Stack, planted: dict[str, str]) -> str:
-    """The tables, and each row that holds one of the secrets: other tests may have logged hundreds of megabytes."""
+    """The names of the tables and each row that holds a secret: other tests may have logged hundreds of megabytes."""
     holds = "SELECT t::text FROM {} t WHERE EXISTS (SELECT FROM unnest(%s::text[]) s WHERE strpos(t::text, s) > 0)"
     with psycopg.connect(stack.environ["DATABASE_URL"]) as database:
         named = database.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()

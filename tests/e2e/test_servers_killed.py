@@ -1,4 +1,4 @@
-"""Valkey and PostgreSQL are killed under open pages and come back: the pages say so, keep what was typed, and go on by themselves."""
+"""Valkey and PostgreSQL are killed under open pages and return: pages say so, keep what was typed, and recover."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.e2e.stack import Stack, running_stack
 
 pytestmark = pytest.mark.full
 
-# Within this a page must be right again, on a machine that runs much else.
+# How long a page may take to recover, on a busy machine.
 RECOVERY_MS = 60_000
 LINES = 100
 
@@ -41,14 +41,14 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MortalServers]
 
 @pytest.fixture(scope="module")
 def stack(servers: MortalServers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One of its own: the others' is not to be killed."""
+    """A stack of its own, as these tests kill its servers."""
     with running_stack(tmp_path_factory.mktemp("mortal"), servers=servers.urls) as running:
         yield running
 
 
 @pytest.fixture
 def opened(new_page: NewPage, signed_in_as: SignedInAs, stack: Stack) -> Opened:
-    """A tab of root@pam's on a page of ``stack``."""
+    """Opens tabs of root@pam on pages of ``stack``."""
     known = signed_in_as()
 
     def on(path: str) -> Page:
@@ -60,7 +60,7 @@ def opened(new_page: NewPage, signed_in_as: SignedInAs, stack: Stack) -> Opened:
     return on
 
 
-# What is over is not told again by the next page.
+# Recorded in the page: a page that loads after the failure does not show it.
 AWAY_IS_NOTED = """() => {
   window.toldAway = false;
   const look = () => { window.toldAway = window.toldAway || Boolean(document.querySelector(".away")?.textContent); };
@@ -69,7 +69,7 @@ AWAY_IS_NOTED = """() => {
 
 
 def away(page: Page) -> None:
-    """It says what is wrong, in words."""
+    """Wait until the page shows the failure in words."""
     expect(page.locator(".away", has_text=text.AWAY)).to_be_visible(timeout=RECOVERY_MS)
 
 
@@ -78,7 +78,7 @@ def back(page: Page) -> None:
 
 
 def appear(stack: Stack, folder: Path, name: str) -> None:
-    """A template that nobody has seen, while Valkey is away."""
+    """Add a new template while Valkey is away."""
     write_template(folder, name, {"10-late.sh": "true\n"})
 
     async def read() -> None:
@@ -90,12 +90,12 @@ def appear(stack: Stack, folder: Path, name: str) -> None:
 
 
 def check_typed_is_kept(typing: Page) -> None:
-    """In the wizard, forth and back."""
+    """Check the wizard's fields, and again after going forth and back."""
     expect(typing.locator("#hostname")).to_have_value("typed-meanwhile")
     expect(typing.locator("#memory_mib")).to_have_value("777")
     stands_at = typing.locator("#step-configure, #step-packages").locator("visible=true")
     expect(stands_at).to_have_count(1)
-    if stands_at.get_attribute("id") == "step-configure":  # without Redis nobody gets on, without PostgreSQL one may
+    if stands_at.get_attribute("id") == "step-configure":  # only without PostgreSQL may it have gone on
         wizard.forward(typing, "packages")
     typing.get_by_role("button", name=text.BACK).click()
     expect(wizard.step(typing, "configure")).to_be_visible()
@@ -103,7 +103,7 @@ def check_typed_is_kept(typing: Page) -> None:
 
 
 def check_stop_is_shown(stack: Stack, page: Page, hostname: str) -> None:
-    """The list of containers shows what is done to one of them."""
+    """Stop a container and wait until the list shows it."""
     row = page.locator("[data-vmid]", has_text=hostname)
     expect(row).to_have_attribute("data-status", "running", timeout=RECOVERY_MS)
     guest = Guest(int(row.get_attribute("data-vmid") or 0), NODE, name=hostname)

@@ -1,4 +1,4 @@
-"""The list of keys, and the keys that work alone, which it switches off and on."""
+"""The list of shortcuts, and the single-key shortcuts that it switches off and on."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def switch(page: Page) -> Locator:
 
 
 def search(page: Page) -> Locator:
-    """The field that / leads to."""
+    """The field that the key / focuses."""
     return page.locator('main input[type="search"]')
 
 

@@ -1,4 +1,4 @@
-"""Signing in and out, as a person sees it."""
+"""Signing in and out, as a user sees it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FIRST_LOAD_BYTES = 350_000
 
 
 def nodes(page: Page) -> Locator:
-    """The table of the nodes: jobs name their nodes, too."""
+    """The table of nodes, as jobs also name their nodes."""
     return page.get_by_role("table", name=text.NODES_TITLE)
 
 
@@ -80,7 +80,7 @@ def test_a_pve_that_cannot_be_reached_is_told_apart(fresh_page: Page, stack: Sta
         expect(told).to_have_text(UnreachableError().user_message, timeout=SIGN_IN_TIMEOUT_MS)
     finally:
         stack.children["sandbox"].resume()
-    sign_in(fresh_page, stack)  # it answers again, to the next test too
+    sign_in(fresh_page, stack)  # the sandbox answers again, also for the next test
 
 
 def test_a_refresh_stays_signed_in(page: Page) -> None:
@@ -151,7 +151,7 @@ def test_sign_in_and_dashboard_are_accessible(new_page: NewPage, stack: Stack, s
 
 
 def sign_in_anywhere(page: Page, stack: Stack) -> None:
-    """Where the sidebar is folded away, its user name is not to be seen."""
+    """Sign in where the folded sidebar hides the user's name."""
     fill_sign_in(page, "root@pam", stack.users["root@pam"])
     expect(page.get_by_role("heading", level=1)).to_have_text(text.DASHBOARD_TITLE, timeout=SIGN_IN_TIMEOUT_MS)
     until_it_takes_input(page)

@@ -1,4 +1,4 @@
-"""Sources of templates in a browser: added, read by the button, changed, vanished, removed; an SSH server's key confirmed once."""
+"""Sources of templates in a browser: added, read, changed, vanished, removed; an SSH host key is confirmed once."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from tests.e2e.screens import SIZES
 from tests.e2e.stack import Stack
 from tests.git_servers import Repository, SshGit, ssh_git
 
-# Called as nothing else is here: templates of a source that is gone may stay in the list of the next test.
+# Unique names: templates of a removed source may stay in the list during the next test.
 WEB = {f"from-git-{path}": content for path, content in git_servers.WEB.items()}
 BAD = {"bad/template.conf": "TEMPLATE_APP=bad\nTEMPLATE_CPU=$(nproc)\n"}
-# A process reads each repository: on a machine that runs much else it takes its time.
+# A process reads each repository, which takes long on a busy machine.
 READ_TIMEOUT_MS = 60_000
 HOOK = "planted-hook-secret-0815"
 
 
 @pytest.fixture
 def root(stack: Stack, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """Below the folder that the stack lets file:// name."""
+    """A folder for repositories, in the folder that the stack allows for file://."""
     root = stack.folder / "git" / re.sub(r"\W", "-", request.node.name)
     root.mkdir(parents=True)
     yield root
@@ -56,7 +56,7 @@ def page(new_page: NewPage, signed_in_as: SignedInAs) -> Page:
 
 @contextlib.contextmanager
 def ssh_server(root: Path) -> Iterator[SshGit]:
-    """In a thread: where a browser is, no other event loop can run here."""
+    """In a thread: Playwright's loop blocks any other loop in this one."""
     started: list[SshGit] = []
     ready, ending = threading.Event(), threading.Event()
 
@@ -92,7 +92,7 @@ def add(page: Page, name: str, location: str) -> None:
 
 
 def add_after_a_slip(page: Page, repository: Repository) -> None:
-    """From the list of templates, with a secret for webhooks; what was typed stays beside what is wrong of it."""
+    """Add the source from the list of templates, first with an invalid address: the form keeps what was typed."""
     visit(page, routes.TEMPLATES)
     page.get_by_role("link", name=text.SOURCES, exact=True).click()
     expect(row(page, "shipped")).to_contain_text(text.SOURCE_STATES["ok"])
@@ -173,7 +173,7 @@ def test_the_key_of_an_ssh_server_is_shown_and_pinned_with_the_second_press(page
         submit(page, text.SOURCE_PIN)
         expect(page.get_by_text("Read by-ssh: 1 added")).to_be_visible(timeout=READ_TIMEOUT_MS)
         expect(page.get_by_text(text.SOURCE_OPENED_WITH["key"])).to_be_visible()
-        # What is stored is kept, and shown to nobody.
+        # The form never shows the stored secret.
         page.get_by_role("button", name=text.SOURCE_CHANGE, exact=True).click()
         expect(page.get_by_label(text.SOURCE_ACCESS)).to_have_value("keep")
         assert "PRIVATE KEY" not in page.content()

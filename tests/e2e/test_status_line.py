@@ -1,4 +1,4 @@
-"""The status line: on every page, live, and right while a node or all of PVE is silent."""
+"""The status line: on every page, live, and correct while a node or all of PVE is silent."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ ONE_LINE_AT_THE_END = """element => {
 NOT_CUT = "element => element.scrollWidth <= element.clientWidth"
 WHOLE = re.compile(r"^Feed age \d+ s · PVE \S+ · 3/3 nodes$")
 QUIET_S = 60
-# A look at the tasks comes every 3 s; the rest is for a machine that is busy.
+# The tasks are read every 3 s; the rest is for a busy machine.
 FRESH_S = 8
 SAMPLE = """() => {
   window.samples = [];
   const line = () => document.querySelector("#feed-status");
   setInterval(() => window.samples.push([line().textContent, line().classList.contains("stale")]), 500);
 }"""
-# A whole look at PVE comes every 12 s; after a silence it is tried again within 10 s.
+# All of PVE is read every 12 s; after a silence it is retried within 10 s.
 TOLD_WITHIN_MS = 90_000
 
 
@@ -68,13 +68,13 @@ def line(page: Page) -> Locator:
 
 
 def age(page: Page) -> int:
-    """In seconds, as it is shown; -1 where it is not."""
+    """The age shown, in seconds; -1 if none is shown."""
     shown = re.match(r"Feed age (\d+) s", line(page).inner_text())
     return int(shown[1]) if shown else -1
 
 
 def begins_anew(page: Page) -> None:
-    """Waits until it has fallen by more than a clock's rounding. To what: a busy machine is told late of a look."""
+    """Wait until the age falls by at least 2 s, more than rounding explains. A busy machine need not show 0."""
     highest = age(page)
 
     def has_fallen() -> bool:

@@ -1,4 +1,4 @@
-"""The list of templates: searched as one types, filtered, sorted, shared by its address, chosen from, and honest about what is wrong."""
+"""The list of templates: search, filters, order, its address, choosing templates, and reports of errors."""
 
 from __future__ import annotations
 

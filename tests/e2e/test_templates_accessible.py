@@ -28,7 +28,7 @@ def page(new_page: NewPage, signed_in_as: SignedInAs, scheme: str, size: str) ->
 
 
 class Look:
-    """Looks at what a page shows now, and keeps a picture of it."""
+    """Checks what a page shows now, and stores a screenshot."""
 
     def __init__(self, page: Page, suffix: str) -> None:
         self._page = page
@@ -65,7 +65,7 @@ def test_one_template(page: Page, look: Look) -> None:
     visit(page, f"{routes.TEMPLATES}?q=world&layout=table")
     page.get_by_role("link", name="web", exact=True).click()
     expect(page.get_by_role("table", name=text.CONFIG)).to_be_visible()
-    expect(page.get_by_text(text.EDIT_COPY)).to_be_attached()  # on a phone it stands in the menu of the lesser acts
+    expect(page.get_by_text(text.EDIT_COPY)).to_be_attached()  # on a phone it is in the menu of further acts
     look.at("template-config")
     tabs = page.locator(".tabs")
     tabs.get_by_role("link", name=text.SCRIPTS).click()

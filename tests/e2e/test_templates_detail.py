@@ -1,4 +1,4 @@
-"""One template in its tabs: its config, scripts, packages and files, as they are in its folder."""
+"""One template's tabs: its config, scripts, packages and files, as in its folder."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_on_a_phone_the_lesser_actions_are_in_a_menu(page: Page) -> None:
     assert accessibility_faults(page) == []
     more.click()
     expect(export).to_be_visible()
-    assert accessibility_faults(page, within=".more.open") == []  # what it lies over is covered until it is closed
+    assert accessibility_faults(page, within=".more.open") == []  # the menu covers the rest until it closes
     page.keyboard.press("Escape")
     expect(export).to_be_hidden()
     expect(more).to_be_focused()

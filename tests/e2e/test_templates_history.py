@@ -1,4 +1,4 @@
-"""A template's revisions compared and restored, its deletion, and what is new for the containers that were built from it."""
+"""A template's revisions compared and restored, its deletion, and changes since its containers were built."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_containers_of_an_older_revision_are_marked_and_lead_to_what_would_chang
     older, current, foreign = (rows.filter(has_text=str(vmid)) for vmid in (103, 104, 105))
     expect(older).to_contain_text(text.BUILT_OLDER_MARK)
     expect(current).not_to_contain_text(text.BUILT_OLDER_MARK)
-    expect(foreign).to_have_count(0)  # its vmid was given out again
+    expect(foreign).to_have_count(0)  # its vmid was reused
     expect(page.get_by_text(text.BUILT_OLDER_ONE)).to_be_visible()
     expect(page.get_by_text(text.BUILT_UNSEEN.format(count=1))).to_be_visible()
     older.get_by_role("link", name=text.WHAT_WOULD_CHANGE).click()

@@ -1,4 +1,4 @@
-"""The web server is killed under an open job: the job goes on, and its page is right again without a reload."""
+"""The web server is killed under an open job: the job goes on, and its page recovers without a reload."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.e2e.stack import Stack, answers
 
 pytestmark = pytest.mark.full
 
-# A server that is killed leaves no process behind that goes on answering at its port.
+# A killed server must leave no process that still answers at its port.
 GONE_WITHIN_MS = 10_000
 
 

@@ -1,4 +1,4 @@
-"""How much a browser fetches that was never here before, as Chromium counts it."""
+"""How much a browser with an empty cache downloads, as Chromium counts it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from tests.unit.services.monitor.test_rows import LIST_BYTES
 
 pytestmark = pytest.mark.full
 
-# With 5,000 containers: the list of a few is no more than a page's own, see LIST_BYTES.
+# The budget holds for a list of 5,000 containers; the tests' list has a few, so ``LIST_BYTES`` is subtracted.
 FIRST_LOAD_BYTES = 350_000 - LIST_BYTES
 SIGN_IN_BYTES = 20_000
-# What happens in PVE is told as long as a page is open: of its load it is nothing, and more where that takes longer.
+# Marks patches. They are not part of the load, and there are more of them if it takes longer.
 CHANGES = '"prev":'
 
 
 def weigh(page: Page) -> list[int]:
-    """Grows by what each answer and each frame weighs on the wire."""
+    """A list that grows by the bytes of each response and each websocket frame."""
     seen: list[int] = []
     wire = page.context.new_cdp_session(page)
     wire.send("Network.enable")
-    wire.send("Network.setCacheDisabled", {"cacheDisabled": True})  # the browser of the tests was here before
+    wire.send("Network.setCacheDisabled", {"cacheDisabled": True})  # the tests share one browser
 
     def answered(event: dict[str, Any]) -> None:
         seen.append(int(event["encodedDataLength"]))

@@ -1,4 +1,4 @@
-"""The wizard's own promises: faults stand beside their fields, nothing typed is lost, and no password is kept anywhere."""
+"""The wizard's promises: errors appear beside their fields, no input is lost, and no password is stored."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.e2e.stack import Stack
 from tests.e2e.wizard import at, fault, fill, forward, holds, start, step, to_review
 
 PASSWORD = "Never-stored-31415"
-# The first question has 8 s. One that is not bounded has 20.
+# The wizard's first request to PVE ends after 8 s. The client's own limit is 20 s.
 TOLD_WITHIN_MS = 16_000
 
 
@@ -188,7 +188,7 @@ def test_a_password_is_in_no_answer_and_nowhere_in_valkey(page: Page, stack: Sta
 
 
 def assert_not_kept(stack: Stack) -> None:
-    """Not in any key or value of Valkey, nor in what the processes have logged."""
+    """Check all keys and values of Valkey, and all logs."""
     with redis.Redis.from_url(stack.environ["REDIS_URL"]) as valkey:
         keys = list(valkey.scan_iter(count=1000))
         kept = [valkey.dump(key) for key in keys]
@@ -200,7 +200,7 @@ def assert_not_kept(stack: Stack) -> None:
 
 
 def streams(valkey: redis.Redis, keys: list[bytes]) -> list[bytes]:
-    """The entries of streams as they are: a dump packs them."""
+    """The entries of streams as text: a dump compresses them."""
     return [str(valkey.xrange(key)).encode() for key in keys if valkey.type(key) == b"stream"]
 
 

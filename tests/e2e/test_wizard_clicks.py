@@ -1,4 +1,4 @@
-"""The wizard in few clicks: a template found by typing, a link copied at once, findings and commands of several."""
+"""The wizard in few clicks: a template found by typing, a link copied, findings and commands of several containers."""
 
 from __future__ import annotations
 

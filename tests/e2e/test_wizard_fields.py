@@ -1,4 +1,4 @@
-"""The wizard's fields in a browser: mount points, what the node offers, and what preflight says of them."""
+"""The wizard's fields in a browser: mount points, the node's choices, and preflight's findings about them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def node_side(stack: Stack) -> NodeSide:
 
 
 def part(page: Page, number: int, name: str) -> Locator:
-    """An input of a mount point, counted from 0."""
+    """An input of the mount point ``number``, counted from 0."""
     return page.locator(f"[id='mounts.{number}.{name}']")
 
 
@@ -105,7 +105,7 @@ def other(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ot
 
 
 def find_os_template(page: Page, words: str, expected: str) -> Locator:
-    """The one that is found by these words."""
+    """Search the OS templates; return the only hit."""
     if not page.locator("#appliance-search").is_visible():
         page.get_by_text(text.APPLIANCES, exact=True).click()
     page.locator("#appliance-search").fill("")
@@ -130,8 +130,8 @@ def test_an_os_template_is_found_downloaded_in_sight_and_chosen(
         fetching = page.locator("#fetching")
         expect(fetching).to_contain_text("Downloading debian-12-turnkey-wordpress_18.2-1_amd64.tar.gz to local")
         expect(fetching.get_by_role("progressbar")).to_have_attribute("value", re.compile("^[2-8]0$"))
-        other.let(lambda node: set_pace(node, 30))  # however long the web server takes to come, it is not over by then
-        stack.children["web"].stop()  # the next page comes from a process that knows nothing of this tab
+        other.let(lambda node: set_pace(node, 30))  # so that it still runs when the web server is ready
+        stack.children["web"].stop()  # the new process knows nothing of this tab
         stack.start_web(stack.port)
         reload(page)
         expect(fetching.get_by_role("progressbar")).to_be_visible()
@@ -164,7 +164,7 @@ def test_a_download_is_stopped_and_another_left_to_the_job(fresh_page: Page, oth
 
 
 def set_pace(node: SandboxNode, scale: float) -> None:
-    """Real seconds for each of PVE's."""
+    """``scale``: real seconds for each of PVE's."""
     node.api.time_scale = scale
 
 

@@ -1,4 +1,4 @@
-"""Presets of the wizard: whose they are, what they fill in, and what is said of it."""
+"""Presets of the wizard: their owners, what they fill in, and what the page says about them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def preset(page: Page, name: str) -> Locator:
 
 
 def save_preset(page: Page, name: str, *, shared: bool = False) -> None:
-    """Leaves the presets open."""
+    """Save the form as a preset. The presets stay open."""
     page.get_by_role("button", name=text.PRESETS, exact=True).click()
     page.locator("#preset_name").fill(name)
     if shared:
@@ -39,7 +39,10 @@ def save_preset(page: Page, name: str, *, shared: bool = False) -> None:
 
 
 def check_used_by_another(other: Page) -> None:
-    """The list names the sharer and their right. What it changes is shown, its keys first, before it fills all but the name."""
+    """The list names the owner and their right. The changes are shown, SSH keys first, before they fill the form.
+
+    The hostname stays.
+    """
     start(other, text.NO_TEMPLATE)
     fill(other, hostname="others-own")
     other.get_by_role("button", name=text.PRESETS, exact=True).click()
@@ -145,7 +148,7 @@ async def _shared_by_another(rt: Runtime, session: Session) -> None:
 
 
 async def _let_storage_go(rt: Runtime, session: Session) -> None:
-    """As when the storage that the preset names was taken away since."""
+    """Change the preset as if its storage had been removed."""
     (row,) = [row for row in await presets.list_presets(rt, session) if row.name == "moved"]
     _, filled = await presets.read(rt, session, row.id)
     form = {**filled.form, "storage": "gone-storage"}

@@ -1,4 +1,4 @@
-"""The wizard as a link, and on what a failed job was asked for."""
+"""The wizard filled from a link, and from the request of a failed job."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_pool_that_a_link_names_and_that_is_not_seen_stays(page: Page) -> None
     visit(page, routes.shared_creation(named.coded))
     wizard.accept_link(page)
     at(page, "review")
-    # The check names the pool: from then on the step is one to mend.
+    # The check names the pool, so the step now has an error.
     page.get_by_role("button", name=re.compile(f"^{text.STEP_NAMES['configure']}\\b")).click()
     at(page, "configure")
     page.get_by_text(text.ADVANCED, exact=True).click()
@@ -153,7 +153,7 @@ def test_a_failed_job_is_edited_and_made_in_place_of_what_it_left(page: Page, st
     bad.click()
     expect(bad).not_to_be_checked()
     forward(page, "review")
-    # The node has no OS template of the template's own system.
+    # The node has no OS template of the system that the template names.
     expect(page.locator("#findings-warning")).to_contain_text("is made for", timeout=wizard.CHECKED_WITHIN_MS)
     expect(page.locator("#findings-error")).to_have_count(0)
     expect(step(page, "review")).not_to_contain_text("20-bad.sh")

@@ -1,4 +1,4 @@
-"""What the wizard keeps, and where it stands: in its address, and in the user's draft."""
+"""What the wizard stores, and where: in its address and in the user's draft."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_the_review_shows_the_same_container_as_commands_that_can_be_copied(page
 
 
 def test_a_web_server_of_several_processes_shows_nothing_older_than_was_typed(new_page: NewPage, stack: Stack) -> None:
-    """Each reload may come to another process, which knows the tab from earlier."""
+    """Each reload may reach another process, which has an older state of the tab."""
     try:
         page = new_page(base_url=stack.start_wide_web(workers=2).url)
         sign_in(page, stack)

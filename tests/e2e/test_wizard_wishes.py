@@ -1,4 +1,4 @@
-"""What a template names, or somebody chose, and the chosen node has not: said beside the field, at once."""
+"""Choices of a template or user that the chosen node lacks: reported beside the field at once."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_it_names_what_is_chosen_by_then_and_goes_with_the_template(
 
 
 def _have_a_storage_on(node: str, other: OtherNode) -> None:
-    """``ssd``, which no other node has."""
+    """Add the storage ``ssd``, which only ``node`` has."""
     other.let(lambda pve: pve.api.storages.update(ssd=pve.api.storages["local-lvm"] | {"nodes": node}))
 
 
@@ -117,5 +117,5 @@ def test_a_mount_point_whose_storage_the_next_node_has_not_is_named_beside_it(
 
 
 def _another(page: Page) -> str:
-    """An OS template that is not chosen."""
+    """An OS template that is not selected."""
     return str(page.locator("#ostemplate option:not(:checked)").first.get_attribute("value"))

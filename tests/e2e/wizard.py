@@ -1,4 +1,4 @@
-"""The wizard as a person goes through it."""
+"""The wizard as a user goes through it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STEPS = ("template", "configure", "packages", "scripts", "review")
 
 
 def start(page: Page, template: str) -> None:
-    """At the step configure, the template's values in its fields."""
+    """Open the step configure, with the template's values in its fields."""
     visit(page, routes.CREATE)
     choose(page, template)
     forward(page, "configure")
@@ -38,7 +38,7 @@ def forward(page: Page, arrives_at: str) -> None:
 
 
 def back(page: Page, arrives_at: str) -> None:
-    """Until it has arrived: what is pressed before belongs to the step that was left."""
+    """Go back and wait for the step: earlier input would reach the step that is left."""
     page.get_by_role("button", name=text.BACK, exact=True).click()
     at(page, arrives_at)
 
@@ -48,7 +48,7 @@ def step(page: Page, name: str) -> Locator:
 
 
 def fault(page: Page, name: str) -> Locator:
-    """What stands beside a field."""
+    """The error beside a field."""
     return page.locator(f"#{name}-error")
 
 
@@ -58,33 +58,33 @@ def fill(page: Page, **values: str) -> None:
 
 
 def holds(page: Page, **values: str) -> None:
-    """These fields have these values."""
+    """Wait until the fields have these values."""
     for name, value in values.items():
         expect(page.locator(f"#{name}")).to_have_value(value)
 
 
 def to_review(page: Page) -> None:
-    """From the step configure on, until PVE was asked."""
+    """Go from the step configure to the review and wait for the checks."""
     for name in STEPS[2:]:
         forward(page, name)
     checked(page)
 
 
 def checked(page: Page) -> None:
-    """PVE was asked. That it could not be is said before it is asked, too."""
+    """Wait for the result of the checks: the review shows ``NOT_CHECKED`` also before they begin."""
     waits = re.compile("|".join(map(re.escape, (text.CHECKING, text.NOT_CHECKED))))
     expect(page.locator("#findings")).not_to_have_text(waits, timeout=CHECKED_WITHIN_MS)
 
 
 def create(page: Page) -> str:
-    """From the review; the address of the job."""
+    """Create from the review; return the address of the job."""
     page.get_by_role("button", name=text.CREATE, exact=True).click(timeout=CHECKED_WITHIN_MS)
     page.wait_for_url(re.compile(r"/jobs/[0-9a-f-]{36}$"), timeout=CHECKED_WITHIN_MS)
     return page.url
 
 
 def vmid_when_ready(page: Page, hostname: str, within_ms: float = BUILT_WITHIN_MS) -> int:
-    """From the job's page. A job that failed is told with what it shows."""
+    """Wait on the job's page for the end and return the vmid. A failed job fails the test with the page's text."""
     ended = page.get_by_role("heading", level=2, name=re.compile(r"is ready$|^Failed at"))
     expect(ended).to_be_visible(timeout=within_ms)
     found = re.fullmatch(rf"CT (\d+) {re.escape(hostname)} is ready", ended.inner_text())
@@ -93,13 +93,13 @@ def vmid_when_ready(page: Page, hostname: str, within_ms: float = BUILT_WITHIN_M
 
 
 def at(page: Page, name: str) -> None:
-    """The step is shown, and the address says so."""
+    """Wait until the step is shown and the address names it."""
     expect(step(page, name)).to_be_visible()
     expect(page).to_have_url(re.compile(rf"[?&]step={name}\b"))
 
 
 def type_a_container(page: Page, hostname: str) -> None:
-    """On to the packages."""
+    """Fill the step configure and go on to the packages."""
     start(page, "hello")
     page.locator("#password_mode").select_option("given")
     fill(page, hostname=hostname, memory_mib="777", ssh_keys=KEY, password=PASSWORD)
@@ -107,7 +107,7 @@ def type_a_container(page: Page, hostname: str) -> None:
 
 
 def proposed(page: Page) -> Locator:
-    """The dialog that lists what somebody else's preset or link changes."""
+    """The dialog that lists what another user's preset or link changes."""
     dialog = page.get_by_role("dialog").filter(has=page.locator(".proposed"))
     expect(dialog).to_be_visible()
     return dialog
@@ -118,6 +118,6 @@ def accept_link(page: Page) -> None:
 
 
 def close_dialog(page: Page) -> None:
-    """Notices have a button of this name, too."""
+    """Only in dialogs: notices also have a button with this name."""
     page.get_by_role("dialog").last.get_by_role("button", name=text.CLOSE, exact=True).click()
     expect(page.get_by_role("dialog")).to_have_count(0)

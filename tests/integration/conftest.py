@@ -1,4 +1,4 @@
-"""Real PostgreSQL and Valkey for the whole run, in a folder that goes with it."""
+"""Real PostgreSQL and Valkey for the whole test run, in a temporary folder."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SELECT (SELECT array_agg(version_num) FROM alembic_version)::text, md5(string_ag
   UNION ALL SELECT prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace
 ) AS parts
 """
-# As a replica: without the triggers that refuse it, and without the order of references.
+# In the role of a replica, so that no trigger refuses it and references allow any order.
 EMPTY_TABLES = """
 DO $$
 DECLARE name text;
@@ -51,7 +51,7 @@ BEGIN
 END $$
 """
 LOGICAL_DATABASES = 64
-# Whoever asks for a stack first builds the pages, which may take minutes beside other tests.
+# The first test that needs a stack builds the pages, which may take minutes beside other tests.
 WITH_PAGES_S = 400
 
 
@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass
 class Services:
-    """The servers of this run, and names not yet given out."""
+    """The servers of this test run. ``numbers`` name new databases; the databases in ``emptied`` can be reused."""
 
     embedded: EmbeddedServices
     numbers: Iterator[int] = field(default_factory=itertools.count)
@@ -85,11 +85,11 @@ class Services:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
 
     def empty_database(self) -> str:
-        """The URL of a migrated database without rows: one that was given back, or a new one."""
+        """The URL of a migrated database without rows, reused or new."""
         return self.emptied.pop() if self.emptied else self.create_database(MIGRATED)
 
     def give_back(self, url: str) -> None:
-        """Delete all rows, which takes a tenth of what a new database does. One whose tables were changed is dropped."""
+        """Delete all rows, ten times as fast as a new database. Drop a database whose tables were changed."""
         name = url.rpartition("/")[2]
         with psycopg.connect(self.embedded.database_url_of(name), autocommit=True) as connection:
             connection.execute(END_OTHERS)
@@ -101,12 +101,12 @@ class Services:
 
     @functools.cached_property
     def schema(self) -> Any:
-        """What ``SCHEMA`` gives for a database that was only migrated."""
+        """The result of ``SCHEMA`` for a database that was only migrated."""
         with psycopg.connect(self.embedded.database_url_of(MIGRATED)) as connection:
             return connection.execute(SCHEMA).fetchone()
 
     def empty_redis_url(self) -> str:
-        """The URL of a logical database of Valkey that nobody else uses, emptied."""
+        """The URL of an unused logical database of Valkey, emptied."""
         url = f"{self.embedded.redis_url.rpartition('/')[0]}/{next(self.numbers) % LOGICAL_DATABASES}"
         with redis.Redis.from_url(url) as client:
             client.flushdb()
@@ -115,7 +115,7 @@ class Services:
 
 @pytest.fixture(scope="session")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    """PostgreSQL and Valkey, nobody else's."""
+    """PostgreSQL and Valkey for these tests only."""
     embedded = EmbeddedServices(tmp_path_factory.mktemp("services"), durable=False)
     with asyncio.Runner() as runner:
         runner.run(embedded.start())
@@ -127,7 +127,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 
 @pytest.fixture(scope="session")
 def migrated_template(services: Services) -> str:
-    """The name of a database with all migrations and no rows, to be copied: that takes a tenth of migrating."""
+    """The name of a migrated database without rows. To copy it is ten times as fast as to migrate."""
     url = services.create_database("template1")
     migrate.upgrade(url)
     name = sql.Identifier(url.rpartition("/")[2])
@@ -138,7 +138,7 @@ def migrated_template(services: Services) -> str:
 
 @pytest.fixture
 def database_url(services: Services, migrated_template: str) -> Iterator[str]:
-    """A migrated database of this test's own."""
+    """The URL of a migrated database for this test only."""
     url = services.empty_database()
     yield url
     services.give_back(url)
@@ -146,7 +146,7 @@ def database_url(services: Services, migrated_template: str) -> Iterator[str]:
 
 @pytest.fixture
 def empty_database_url(services: Services) -> Iterator[str]:
-    """A database of this test's own without any table."""
+    """The URL of a database without tables for this test only."""
     url = services.create_database("template1")
     yield url
     services.drop_database(url)
@@ -154,7 +154,7 @@ def empty_database_url(services: Services) -> Iterator[str]:
 
 @pytest.fixture
 def redis_url(services: Services) -> Iterator[str]:
-    """An empty logical database of Valkey, this test's own."""
+    """The URL of an empty logical database of Valkey for this test only."""
     url = services.empty_redis_url()
     yield url
     with redis.Redis.from_url(url) as client:
@@ -163,7 +163,7 @@ def redis_url(services: Services) -> Iterator[str]:
 
 @pytest.fixture
 def settings_with(database_url: str, redis_url: str) -> Callable[..., Settings]:
-    """Settings over this test's own database and Valkey: ``settings_with(PORT="3002")``."""
+    """Settings with this test's database and Valkey: ``settings_with(PORT="3002")``."""
     key = secrets.token_hex(32)
 
     def make(**environ: str) -> Settings:

@@ -1,4 +1,4 @@
-"""A sandbox node as the product's endpoint, and sessions of its users."""
+"""A sandbox node as an endpoint, and sessions of its users."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pve_sandbox.node import SandboxNode
 
 
 def endpoint_of(sandbox: SandboxNode) -> ProxmoxNode:
-    """The default one, without doors."""
+    """The sandbox as the default endpoint, without SSH."""
     return ProxmoxNode(
         name="sandbox", host="127.0.0.1", port=sandbox.api_port, fingerprint=sandbox.fingerprint, is_default=True
     )
@@ -24,7 +24,7 @@ def endpoint_of(sandbox: SandboxNode) -> ProxmoxNode:
 
 @asynccontextmanager
 async def runtime_over(settings: Settings, sandbox: SandboxNode) -> AsyncIterator[Runtime]:
-    """With the sandbox as its one endpoint."""
+    """A runtime with the sandbox as its only endpoint."""
     async with Runtime.open(settings) as runtime:
         async with runtime.db.transaction() as tx:
             await tx.nodes.add(endpoint_of(sandbox))
@@ -34,7 +34,7 @@ async def runtime_over(settings: Settings, sandbox: SandboxNode) -> AsyncIterato
 async def sign_in(
     rt: Runtime, sandbox: SandboxNode, userid: str = "root@pam", endpoint_id: UUID | None = None
 ) -> Session:
-    """A session of a user whom PVE has let in, at the first endpoint or the one of that id."""
+    """A session with a ticket from the sandbox, at the given endpoint or the first one."""
     known = {choice.id: choice for choice in await endpoints.choices(rt)}
     choice = known[endpoint_id] if endpoint_id else next(iter(known.values()))
     client = rt.pve.client(await endpoints.endpoint(rt, choice.id))

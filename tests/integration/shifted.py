@@ -1,6 +1,6 @@
-"""A command of ours on a host whose clock is wrong: ``python -m tests.integration.shifted FILE MODULE``.
+"""Run a module with a wrong clock: ``python -m tests.integration.shifted FILE MODULE``.
 
-``FILE`` holds by how many seconds, and may be written anew meanwhile: that is a clock which is set. Monotonic time goes on.
+``FILE`` holds the shift in seconds. Rewriting it sets the clock of the running process. Monotonic time is not shifted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _true_time = time.time
 
 
 def shift(file: Path) -> None:
-    """``time.time`` and ``datetime.now`` of this process from now on; whoever imports them later has these."""
+    """Replace ``time.time`` and ``datetime.now`` in this process, also for modules that import them later."""
 
     def shifted_time() -> float:
         return _true_time() + float(file.read_text() or 0)
@@ -31,7 +31,7 @@ def shift(file: Path) -> None:
 
 
 def _replace_in_type(kind: type, name: str, function: Callable[..., object]) -> None:
-    """A type written in C takes no assignment: its own dictionary does."""
+    """Through the type's dictionary, as a type written in C allows no assignment."""
     [names] = gc.get_referents(kind.__dict__)
     names[name] = classmethod(function)
     ctypes.pythonapi.PyType_Modified(ctypes.py_object(kind))

@@ -21,7 +21,7 @@ from tests.e2e.job_runs import write_template
 from tests.e2e.node_side import NodeSide
 from tests.e2e.stack import Stack, running_stack
 
-# A run looks once a minute whether PVE still takes its token.
+# A job checks once a minute whether PVE still accepts its token.
 DEADLINE_S = 150.0
 POLL_S = 0.1
 ENDED = frozenset({"done", "failed", "cancelled"})
@@ -37,7 +37,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @dataclass
 class Api:
-    """As a program with a token of root@pam's."""
+    """A program with an API token of root@pam."""
 
     stack: Stack
     node: NodeSide
@@ -70,7 +70,7 @@ class Api:
         return found
 
     def template(self, folder: Path, **scripts: str) -> str:
-        """A new template of these scripts; its name."""
+        """Store a new template with these scripts; return its name."""
         name = f"api-{secrets.token_hex(4)}"
         write_template(folder, name, {f"{script}.sh": content for script, content in scripts.items()})
 

@@ -1,4 +1,4 @@
-"""Containers that programs and the command line start and stop: done by the worker with the caller's token."""
+"""Programs and the command line start and stop containers: the worker acts with the caller's token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.integration.api.test_command import ran
 
 @pytest.fixture
 def guest(api: Api) -> dict[str, Any]:
-    """A container that runs. PVE's cluster list may give it no name, or CT<vmid>, for its first seconds."""
+    """A running container. PVE's cluster list may give no name, or CT<vmid>, in its first seconds."""
     made = api.create(hostname="acts", disk_gib=1, memory_mib=256)
     assert api.until_ended(made["id"])["state"] == "done"
     return made

@@ -1,4 +1,4 @@
-"""``lxc-dashboard create`` against the running product: its output, its status, and what goes on after it."""
+"""``lxc-dashboard create`` against the running product: its output, its status, and the job after it ends."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def started(api: Api, *arguments: str, command: str = "create", token: str | Non
 def ran(
     api: Api, *arguments: str, command: str = "create", token: str | None = None, stdin: str = ""
 ) -> tuple[int, str, str]:
-    """Status, stdout, stderr."""
+    """Exit status, stdout and stderr."""
     process = started(api, *arguments, command=command, token=token)
     out, err = process.communicate(stdin, timeout=DEADLINE_S)
     assert api.token.partition("=")[2] not in out + err
@@ -90,7 +90,7 @@ def test_no_follow_ends_at_once_and_the_token_may_come_by_file_or_stdin(api: Api
 
 @pytest.fixture
 def _interruptible() -> Iterator[None]:
-    """As in a terminal, whoever started the tests: what a shell runs in its background ignores Ctrl-C, and so does all below it."""
+    """Make Ctrl-C work as in a terminal: a shell's background process ignores it, and so do its children."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

@@ -1,4 +1,4 @@
-"""Containers that programs ask for: built by the worker with the caller's token, their log read as it is written."""
+"""Programs create containers: the worker builds them with the caller's token; logs can be read while they grow."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def reader() -> Iterator[ThreadPoolExecutor]:
 def read_log(
     api: Api, job_id: str, at: Callable[[str], str] = routes.api_creation, **params: Any
 ) -> list[dict[str, Any]]:
-    """The stream to its end."""
+    """Read the stream to its end."""
     headers = {"Authorization": f"PVEAPIToken={api.token}"}
     url = f"{api.stack.url}{at(job_id)}/log"
     with httpx.stream("GET", url, headers=headers, params=params, timeout=90) as answer:
@@ -81,9 +81,9 @@ def test_a_token_that_is_revoked_ends_its_run_and_its_readers_and_another_one_re
     api.node.revoke(api.token)
     lost = reading.result(timeout=60)[-1]
     refused = {"type": "end", "state": "", "message": "The API token is missing, wrong or no longer valid"}
-    assert lost in (refused, {"type": "end", "state": "failed", "message": ""})  # whoever checks the token first
+    assert lost in (refused, {"type": "end", "state": "failed", "message": ""})  # either may see it first
     other = Api(api.stack, api.node, api.node.new_token())
-    failed = other.until_ended(made["id"])  # though its script goes on, and will: the retry adopts it
+    failed = other.until_ended(made["id"])  # the script goes on in the guest, and the retry adopts it
     assert failed["state"] == "failed"
     assert f"PVE no longer accepts the API token {api.token.partition('=')[0]}" in failed["error"]["message"]
     api.until(lambda: api.ask("GET", routes.api_creation(made["id"])).status_code == 401)
@@ -103,7 +103,7 @@ def test_a_run_that_pauses_goes_on_when_it_is_told_to(api: Api) -> None:
 
 
 def test_no_secret_of_a_program_stands_where_it_may_be_read(api: Api, tmp_path: Path) -> None:
-    """While the run goes on and after its end: in no log, no row, and nothing that Valkey holds."""
+    """Neither during the job nor after its end: no log, row or key of Valkey holds it."""
     planted = ("Planted-secret-7", api.token.partition("=")[2])
     made = api.create(
         template=api.template(tmp_path, waits=WAITS),

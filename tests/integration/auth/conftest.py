@@ -1,4 +1,4 @@
-"""A sandbox without guests, and a runtime over it with that one endpoint."""
+"""A sandbox without guests, and a runtime with it as the only endpoint."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def endpoint_id(rt: Runtime, sandbox: SandboxNode) -> UUID:
 
 @pytest.fixture
 def begin(rt: Runtime, sandbox: SandboxNode, endpoint_id: UUID) -> Begin:
-    """A session of a user whom the sandbox has let in; ``issued_at`` of its ticket may lie in the past."""
+    """Begin a session with a ticket from the sandbox. ``issued_at`` of the ticket may be in the past."""
 
     async def begun(userid: str = "root@pam", issued_at: float | None = None) -> tuple[Session, str]:
         client = rt.pve.client(await endpoints.endpoint(rt, endpoint_id))

@@ -1,4 +1,4 @@
-"""Runs that stand in line, with a ticket that a session lent."""
+"""Queued jobs, with a ticket that a session lent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lxc_dashboard.services.jobs.engine import ticket
 
 
 async def stored(rt: Runtime, session: Session, vmid: int) -> UUID:
-    """A run without a ticket."""
+    """Store a job without a ticket."""
     async with rt.db.transaction() as tx:
         container = await tx.containers.reserve(
             Container(endpoint_id=session.endpoint_id, vmid=vmid, node="pve1", hostname=f"ct-{vmid}")
@@ -22,7 +22,7 @@ async def stored(rt: Runtime, session: Session, vmid: int) -> UUID:
 
 
 async def lent(rt: Runtime, session: Session, vmid: int) -> UUID:
-    """A run with a copy of the session's ticket."""
+    """Store a job with a copy of the session's ticket."""
     job_id = await stored(rt, session, vmid)
     async with ticket.lending(rt, session) as lending:
         await lending.give(job_id)

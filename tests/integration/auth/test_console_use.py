@@ -1,4 +1,4 @@
-"""An open console over a real session: what is typed in it keeps the session open, what it does by itself does not."""
+"""An open console over a real session: input keeps the session open, the page's own messages do not."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Browser:
 
 
 class Terminal:
-    """The guest's end, where nothing is said."""
+    """The guest's end, which sends nothing."""
 
     def __init__(self) -> None:
         self.got: asyncio.Queue[bytes] = asyncio.Queue()

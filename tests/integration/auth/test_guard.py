@@ -1,4 +1,4 @@
-"""The guard over a real session: what it lets through, and with whom."""
+"""The guard over a real session: which events it lets through, and with which session."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from tests.integration.auth.conftest import Begin
 
 
 class ForSomeState(rx.State):
-    """Handlers that ask for something."""
+    """Handlers with different requirements."""
 
     remembered: str = ""
 
     @requires(("Sys.PowerMgmt", "/nodes/pve1"))
     def reboot(self) -> None:
-        """Wants a privilege."""
+        """Requires a privilege."""
 
     @requires(unattended=True)
     def refresh(self) -> None:
-        """An open page's own doing."""
+        """Called by an open page itself."""
 
     @public
     def anybody(self) -> None:
-        """Wants nothing."""
+        """Requires nothing."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A run's copy of a ticket and the end of the session that lent it: whichever comes first, no ticket is left."""
+"""A job's copy of a ticket and the end of the session that lent it: in either order, no ticket is left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Realms are read for whoever opens the sign-in page: PVE is asked once for many, and a silent one holds nobody up twice."""
+"""Realms for the sign-in page: PVE is asked once for many requests, and a silent PVE is waited for once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VIEWS = 50
 
 
 async def asked(rt: Runtime, endpoint_id: UUID) -> str:
-    """The name of the failure, nothing where the realms were told."""
+    """The name of the failure; empty if the realms were read."""
     try:
         await endpoints.realms(rt, endpoint_id)
     except ProxmoxError as error:
@@ -30,13 +30,13 @@ async def asked(rt: Runtime, endpoint_id: UUID) -> str:
 
 @pytest.fixture(autouse=True)
 def _long_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was told is remembered, however slow the machine is."""
+    """Keep answers long enough for a slow machine."""
     monkeypatch.setattr(endpoints, "HOLD_FOR_S", 600.0)
 
 
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PVE answers, however slow the machine is."""
+    """Give PVE enough time to answer on a slow machine."""
     monkeypatch.setattr(endpoints, "ANSWER_WITHIN_S", 60.0)
 
 
@@ -142,7 +142,7 @@ async def test_what_pve_refuses_is_a_failure_of_its_own(
     rt: Runtime, endpoint_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class OddError(ProxmoxError):
-        """Of a kind that is not told apart."""
+        """A failure that the product does not distinguish."""
 
     def refused(_pool: object, _endpoint: object) -> None:
         raise OddError

@@ -1,4 +1,7 @@
-"""Tickets of sessions and of runs outlive PVE's two hours by schedule, and no session or run outlives its own time by that."""
+"""Scheduled renewal keeps tickets of sessions and jobs valid beyond PVE's two hours.
+
+It extends the life of no session or job.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 
 async def begun_ago(begin: Begin, sandbox: SandboxNode, seconds: float) -> tuple[Session, str]:
-    """A session whose ticket PVE made that long ago."""
+    """Begin a session with a ticket that PVE made ``seconds`` ago."""
     sandbox.ticket_issuer.skew_s = -seconds
     session, cookie = await begin(issued_at=time.time() - seconds)
     sandbox.ticket_issuer.skew_s = 0
@@ -46,7 +49,7 @@ async def test_a_session_that_nobody_used_for_long_still_acts_for_its_user(
 ) -> None:
     session, cookie = await begun_ago(begin, sandbox, 1.1 * HOUR_S)
     assert await sign_in.renew_due(rt) == 1
-    sandbox.ticket_issuer.skew_s = HOUR_S  # 2 h 6 min after the first ticket was made
+    sandbox.ticket_issuer.skew_s = HOUR_S  # 2 h 6 min after the first ticket
     found = await sessions.find(rt, cookie)
     assert found
     assert found.ticket != session.ticket
@@ -208,7 +211,7 @@ async def test_what_an_ended_session_lent_is_wiped_when_postgresql_is_back(
 ) -> None:
     session, _ = await begin()
     job_id = await lent(rt, session, 901)
-    await redis.delete(sessions._identity_key(session.key))  # the end came as far as this
+    await redis.delete(sessions._identity_key(session.key))  # the end of the session was interrupted here
     await rt.bus.add_member(sessions.ENDED_KEY, str(session.id), ttl_s=60)
     await sign_in.renew_due(rt)
     assert await ticket_of(rt, job_id) is None

@@ -29,7 +29,7 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 
 async def age(rt: Runtime, session: Session, by: timedelta) -> None:
-    """Rewrites the stored session as if the sign-in had been that much earlier."""
+    """Rewrite the stored session as if the sign-in had been earlier."""
     older = replace(session, signed_in_at=session.signed_in_at - by)
     identity = sessions._Identity(**{name: getattr(older, name) for name in sessions._Identity.__struct_fields__})
     sealed = sessions._sealed(rt, session.key, "identity", msgspec.json.encode(identity))

@@ -28,7 +28,7 @@ SLOW_MACHINE_S = 60
 
 @pytest.fixture
 def soon_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where it is no matter how long a refusal takes."""
+    """Shorten refusals, for tests that do not measure their time."""
     monkeypatch.setattr(sign_in, "REFUSAL_DELAY_S", 0.2)
 
 
@@ -45,7 +45,7 @@ async def tried(
 
 
 async def guessed(rt: Runtime, endpoint_id: UUID, origin: Origin) -> type[BaseException]:
-    """How a wrong password of root@pam is refused."""
+    """Try a wrong password of root@pam; return the type of the refusal."""
     with pytest.raises((InvalidCredentialsError, RateLimitedError)) as refused:
         await tried(rt, endpoint_id, password="wrong", origin=origin)
     return refused.type
@@ -234,7 +234,7 @@ async def test_many_addresses_together_are_slowed_at_an_account_but_not_one_that
         asyncio.create_task(guessed(rt, endpoint_id, Origin(f"203.0.113.{number}"))) for number in range(at_once + 9)
     ]
     try:
-        # One waits for its turn in ACCOUNT_TRY_EVERY_S. Nobody waits behind it.
+        # One waits for its turn in ACCOUNT_TRY_EVERY_S. The others are refused at once.
         async with asyncio.timeout(limits.ACCOUNT_TRY_EVERY_S / 2):
             while len(ended := [guess for guess in guesses if guess.done()]) < len(guesses) - 1:
                 await asyncio.wait(set(guesses) - set(ended), return_when=asyncio.FIRST_COMPLETED)

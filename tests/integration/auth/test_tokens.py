@@ -1,4 +1,4 @@
-"""Callers with an API token of their own: PVE decides on it, and refusals are limited."""
+"""Callers with their own API token: PVE checks it, and refusals are limited."""
 
 from __future__ import annotations
 

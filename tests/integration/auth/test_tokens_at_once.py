@@ -1,4 +1,4 @@
-"""Many callers with API tokens at once: PVE is asked seldom, and made-up ones hold up nobody whom it knows."""
+"""Many callers with API tokens at once: PVE is rarely asked, and invalid tokens delay no valid one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.integration.auth.token_callers import ORIGIN, made, made_up, of_kind,
 
 @dataclass
 class Asked:
-    """What PVE is asked about tokens: how often, and how often at once. ``held`` keeps made-up ones waiting until it is set."""
+    """Counts the token checks at PVE, in all and at once. ``held`` delays those of invalid tokens until it is set."""
 
     held: asyncio.Event = field(default_factory=asyncio.Event)
     times: int = 0
@@ -53,13 +53,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
 
 @pytest.fixture
 def asked_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What PVE has just said is found by nobody, however soon he asks."""
+    """Make every check ask PVE, as if no answer were kept."""
     monkeypatch.setattr(tokens, "_held", lambda _digest: f"auth:token:{uuid4()}")
 
 
 @pytest.fixture
 def long_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What PVE has accepted is remembered, however slow the machine is."""
+    """Keep accepted tokens long enough for a slow machine."""
     monkeypatch.setattr(tokens, "HOLDS_FOR_S", 600.0)
 
 

@@ -1,4 +1,4 @@
-"""What comes with an API token: one that PVE has, or a made-up one."""
+"""Callers with an API token, valid or invalid."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ORIGIN = Origin("192.0.2.9", "ci")
 
 
 def made(sandbox: SandboxNode, userid: str = "root@pam", name: str = "ci", *, privsep: int = 0, expire: int = 0) -> str:
-    """The header of a new token."""
+    """Make a token in the sandbox; return its header."""
     secret = str(uuid4())
     sandbox.api.directory.users[userid].tokens[name] = Token(secret, privsep, expire)
     sandbox.api.directory.changed()
@@ -28,7 +28,7 @@ def made_up(name: str = "") -> str:
 
 
 async def outcomes(rt: Runtime, headers: Sequence[str], origins: Sequence[Origin] = (ORIGIN,)) -> list[object]:
-    """Of requests at once, by turns from ``origins``."""
+    """Send all requests at once, from ``origins`` in turn; return their results."""
     each = (tokens.session_of(rt, header, "", origins[at % len(origins)]) for at, header in enumerate(headers))
     return list(await asyncio.gather(*each, return_exceptions=True))
 

@@ -37,7 +37,7 @@ class TestLostServer:
 
     @staticmethod
     async def are_waiting(bus: Bus) -> bool:
-        """Whether the server has both questions: a connection alone may not have asked yet."""
+        """Whether the server has received both requests: an open connection may not have sent its own yet."""
         clients = await bus._client.client_list()
         blocked = any(client["cmd"] == "xread" and "b" in client["flags"] for client in clients)
         return blocked and any(client["sub"] == "1" for client in clients)
@@ -56,7 +56,7 @@ class TestLostServer:
     async def test_calls_go_on_when_it_is_back(
         self, embedded: EmbeddedServices, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        # How long the server takes to start is the machine's affair.
+        # The server's start may take long on a slow machine.
         monkeypatch.setattr(bus_module, "RETRY_WITHIN_S", 60.0)
         monkeypatch.setattr(bus_module, "ATTEMPTS", 1000)
         bus = Bus(embedded.redis_url)

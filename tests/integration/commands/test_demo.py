@@ -1,4 +1,4 @@
-"""The whole demo as an operator starts it: it comes up, ends, leaves nothing, and finds its data again."""
+"""The whole demo as an operator starts it: it starts, ends, leaves nothing behind, and finds its data again."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Demo:
         return self.output.read_text(encoding="utf-8")
 
     def wait_for(self, word: str, within_s: float = UP_WITHIN_S) -> None:
-        """Until it has said so."""
+        """Wait until the demo has printed ``word``."""
         until(lambda: word in self.said() or self.process.poll() is not None, within_s, self.said)
         assert word in self.said()
 
     def member(self, word: bytes) -> int:
-        """The one process of the family whose command line holds ``word``; it may be about to become that command."""
+        """The one process of the demo whose command line holds ``word``, perhaps just before its ``exec``."""
         found: list[int] = []
 
         def look() -> bool:
@@ -52,7 +52,7 @@ class Demo:
         return found[0]
 
     def family(self) -> set[int]:
-        """It and all that descend from it."""
+        """The pids of the demo and all its descendants."""
         parents = {}
         for entry in Path("/proc").glob("[0-9]*/stat"):
             try:
@@ -93,7 +93,7 @@ def _pages() -> None:
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[Callable[[], Demo]]:
-    """Start the demo over this test's folder; it is up when it has told everything."""
+    """Start the demo in this test's folder; it is ready when it has printed everything."""
     started: list[Demo] = []
 
     def start() -> Demo:
@@ -155,7 +155,7 @@ USUAL_PORTS = (3001, 5432, 6379, 8006, 2222)
 
 @pytest.fixture
 def _usual_ports_taken() -> Iterator[None]:
-    """By us, where nobody else holds them already."""
+    """Take the usual ports, unless another process holds them already."""
     with contextlib.ExitStack() as held:
         for port in USUAL_PORTS:
             with contextlib.suppress(OSError):
@@ -165,7 +165,7 @@ def _usual_ports_taken() -> Iterator[None]:
 
 @pytest.fixture
 def make_demo(tmp_path: Path) -> Iterator[Callable[[], Demo]]:
-    """``make demo`` as in the README: an empty home, another port, a folder of this test's own."""
+    """``make demo`` as in the README, with an empty home, another port, and a folder for this test."""
     home = tmp_path / "home"
     home.mkdir()
     started: list[Demo] = []
@@ -204,7 +204,7 @@ def test_make_demo_on_a_bare_machine_leaves_no_server_after_kill_9_and_finds_its
     second = make_demo()
     assert key(tmp_path) == before
     family = second.family()
-    os.killpg(second.process.pid, signal.SIGINT)  # as a terminal does for Ctrl-C
+    os.killpg(second.process.pid, signal.SIGINT)  # as a terminal does on Ctrl-C
     wait_until_gone(family)
 
 

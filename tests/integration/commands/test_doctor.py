@@ -1,4 +1,4 @@
-"""The commands that look at services, on real ones."""
+"""The commands that check services, on real ones."""
 
 from __future__ import annotations
 

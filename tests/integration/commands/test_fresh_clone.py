@@ -1,4 +1,7 @@
-"""The README's first command on a fresh clone, by an ordinary user with an empty home: nothing is there but python3, git and make."""
+"""The README's first command on a fresh clone, run by an ordinary user with an empty home.
+
+Only python3, git and make are installed.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,9 @@ from lxc_dashboard.embedded.folder import free_port
 from tests.integration.commands.test_demo import PROJECT, Demo, command_line, wait_until_gone
 
 MADE_WITHIN_S = 600
-USER = "daemon"  # an account that every Linux has, and that owns nothing
+USER = "daemon"  # an account that every Linux has, and that owns no files
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
-# How this machine's pip reaches its packages.
+# The environment with which this machine's pip reaches its packages.
 PASSED_ON = ("PIP_", "UV_", "SSL_CERT_FILE", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "NO_PROXY")
 A_PYTHON = "import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 15))"
 
@@ -30,7 +33,7 @@ pytestmark = [pytest.mark.full, pytest.mark.timeout(MADE_WITHIN_S + 120)]
 
 @dataclass(frozen=True)
 class Newcomer:
-    """``account`` None: whoever runs the tests is an ordinary user already."""
+    """The ordinary user. ``account`` None: the account that runs the tests is one already."""
 
     folder: Path
     account: pwd.struct_passwd | None
@@ -54,7 +57,7 @@ class Newcomer:
 
 
 def clone_into(folder: Path) -> None:
-    """What a clone of this state of the tree would hold."""
+    """Copy the files that a clone of this working tree would hold."""
     listing = ["git", "-C", str(PROJECT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(listing, capture_output=True, check=False)
     if listed.returncode:

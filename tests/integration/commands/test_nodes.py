@@ -1,4 +1,4 @@
-"""The README's way to a PVE, walked to its end on a sandbox of two nodes."""
+"""The README's steps to add a PVE, on a sandbox of two nodes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch, empty_database_url: str, redis
 
 @pytest.fixture
 def node_side(tmp_path: Path) -> Iterator[dict[str, Any]]:
-    """What the sandbox says of itself, in a process of its own: the commands block."""
+    """The description of a sandbox in another process, as the commands block this one."""
     command = [sys.executable, "-m", "pve_sandbox", "--data", str(tmp_path / "node"), "--guests", "simulated"]
     with subprocess.Popen([*command, "--nodes", "2", "--containers", "0"], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -48,7 +48,7 @@ def call(words: list[str]) -> Result:
 
 
 def here(line: str, node_side: dict[str, Any], key_file: Path) -> list[str]:
-    """The README's words with this sandbox's addresses in the place of its examples."""
+    """The README's command with this sandbox's addresses instead of the examples."""
     words = shlex.split(line)[1:]
     door = f"127.0.0.1:{node_side['ssh_port']}"
     words = [word.replace("~/.ssh/lxc_dashboard", str(key_file)) for word in words]

@@ -1,4 +1,4 @@
-"""A demo's database is prepared anew whenever it is not the one that was."""
+"""A demo prepares its database again whenever it is not the same database as before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Children are kept running, and never outlive whoever keeps them."""
+"""The supervisor restarts its children, and they never outlive it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.processes import alive
 PROJECT = Path(__file__).parents[3]
 ENVIRON = {"PATH": os.environ["PATH"]}
 
-# Keeps a child that has a child of its own, and tells their pids.
+# Keeps a child that has a child of its own, and prints their pids.
 KEEPER = """
 import asyncio, sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The database service on this test's own database, and rows that most tests begin with."""
+"""The database service with this test's database, and rows that most tests start from."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def creation(database: DatabaseService, container: Container) -> Job:
 
 @pytest.fixture
 def lock_awaited(database: DatabaseService) -> Callable[[], Awaitable[None]]:
-    """Returns when a transaction in this test's database waits for a lock of another."""
+    """Wait until a transaction in this test's database waits for another's lock."""
 
     async def wait() -> None:
         waiting = text(

@@ -1,4 +1,4 @@
-"""A database whose transactions a test counts, holds back and refuses."""
+"""A database whose transactions a test can count, delay and refuse."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lxc_dashboard.db.database import DatabaseService, Transaction
 
 
 class Counted:
-    """The database, its transactions counted, held back and refused as a test wants."""
+    """``begun`` counts transactions. They wait while ``goes_on`` is unset, and raise ``refusal`` if there is one."""
 
     def __init__(self, database: DatabaseService) -> None:
         self._database = database

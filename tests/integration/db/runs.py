@@ -1,4 +1,4 @@
-"""Runs that wait, that are held by a worker, and that somebody has lent a ticket to."""
+"""Jobs that are queued, held by a worker, or have a lent ticket."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TICKET = JobTicket("PVE:root@pam:hunter2", "csrf-hunter2")
 
 
 async def queued(database: DatabaseService, container: Container, userids: Iterable[str]) -> list[Job]:
-    """A run of each of these users."""
+    """One queued job for each user."""
     async with database.transaction() as tx:
         return [
             await tx.jobs.add(Job.about(container, CREATE_KIND, step="creating", locks_guest=False, userid=userid))

@@ -1,4 +1,4 @@
-"""The tables of alerts go, and what stands beside them stays."""
+"""The migration drops the tables of alerts and keeps the others."""
 
 from __future__ import annotations
 

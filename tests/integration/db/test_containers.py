@@ -1,4 +1,4 @@
-"""One container a vmid among those that exist; its secrets encrypted."""
+"""One existing container per vmid; its secrets are encrypted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's row: events numbered, cancelled and finished once."""
+"""A job's row: its events are numbered; it is cancelled and finished once."""
 
 from __future__ import annotations
 

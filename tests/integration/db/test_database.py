@@ -1,4 +1,4 @@
-"""One transaction at a time, errors translated at the door."""
+"""Transactions: commit, rollback, and errors translated to the product's own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError
 
 
 class Abandoned(Exception):  # noqa: N818 - it is no error of anything
-    """What a caller may raise in a transaction."""
+    """An error of the caller in a transaction."""
 
 
 async def names(database: DatabaseService) -> list[str]:

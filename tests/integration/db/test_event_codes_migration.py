@@ -1,4 +1,4 @@
-"""Events, errors and results that were stored before there were codes, and after."""
+"""Events, errors and results, stored before and after the migration to codes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ ENDS = "SELECT error, result FROM job"
 
 @pytest.fixture
 def url(empty_database_url: str) -> str:
-    """With the events of an older version, upgraded."""
+    """A database with the events of an older version, migrated."""
     migrate.upgrade(empty_database_url, BEFORE)
     with psycopg.connect(empty_database_url) as connection:
         connection.execute(STORED.encode())

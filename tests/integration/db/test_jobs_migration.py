@@ -1,4 +1,4 @@
-"""Creations that were stored before there were jobs."""
+"""Migration of creations that were stored before the table of jobs."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ FROM job WHERE state = 'cancelling' AND locks_guest
 
 
 def all_rows(connection: psycopg.Connection) -> list[Any]:
-    """Each row with its columns by name, whatever their order."""
+    """Each row with its columns by name, independent of their order."""
     queries = (
         "SELECT to_jsonb(creation) FROM creation ORDER BY id",
         "SELECT to_jsonb(creation_event) FROM creation_event ORDER BY creation_id, seq",

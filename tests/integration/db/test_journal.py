@@ -1,4 +1,4 @@
-"""What many runs tell at once: one transaction, each run's own fate, and no run waiting for another one's fault."""
+"""The journal stores the events of many jobs in one transaction. A job's failure affects no other job."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RUNS = 6
 
 
 class Fatal(BaseException):
-    """Nothing that the journal knows how to go on after."""
+    """An error that the journal does not handle."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""One worker at a time, whatever dies: leases by the database's clock, and a fence against former owners."""
+"""One worker at a time per job: leases by the database's clock, and protection against former holders."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def now_of(database: DatabaseService, creation: Job) -> Job:
 
 
 async def end_lease(database: DatabaseService, creation: Job) -> None:
-    """As if its time had passed."""
+    """End the lease as if its time were over."""
     async with database.transaction() as tx:
         ended = text("UPDATE job SET lease_until = clock_timestamp() - interval '1 ms' WHERE id = :id")
         await tx.session.execute(ended, {"id": creation.id})
@@ -230,7 +230,7 @@ async def told_of(database: DatabaseService, creation: Job) -> list[str]:
 
 
 async def lose(database: DatabaseService, creation: Job, how: str) -> None:
-    """``a`` holds the run, and then not any more."""
+    """Let ``a`` take the job's lease and lose it in the way ``how``."""
     session = new_id()
     async with database.transaction() as tx:
         signed_in = {"session_id": session, "signed_in_at": datetime.now(UTC)}

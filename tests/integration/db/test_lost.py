@@ -1,4 +1,4 @@
-"""A container that PVE does not have is marked deleted, unless a retry has worked on it since PVE was asked."""
+"""A container that PVE does not list is marked deleted, unless a retry has worked on it since the list was read."""
 
 from __future__ import annotations
 

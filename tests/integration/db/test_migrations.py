@@ -1,4 +1,4 @@
-"""Migrations go up and down on a real server, and agree with the models."""
+"""Migrations up and down on a real server; the result matches the models."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def test_the_audit_log_can_only_be_added_to(migrated: psycopg.Connection) -> Non
 
 
 def test_a_role_without_rights_is_told_to_become_the_owner(empty_database_url: str) -> None:
-    """As with ``CREATE DATABASE`` by somebody else: since 15 others may make no tables in it."""
+    """After ``CREATE DATABASE`` by another role: since PostgreSQL 15, other roles may create no tables in it."""
     with psycopg.connect(empty_database_url, autocommit=True) as connection:
         connection.execute("CREATE ROLE no_owner LOGIN PASSWORD 'word'")
         try:

@@ -1,4 +1,4 @@
-"""Endpoints keep their secrets encrypted, one of them is the default, and none goes while it is used."""
+"""Endpoints: their secrets are encrypted, one is the default, and none is deleted while in use."""
 
 from __future__ import annotations
 

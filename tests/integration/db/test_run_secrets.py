@@ -1,4 +1,4 @@
-"""The secrets of a run: stored sealed, wiped in time, moved to a new key."""
+"""The secrets of a job: stored encrypted, wiped in time, moved to a new key."""
 
 from __future__ import annotations
 

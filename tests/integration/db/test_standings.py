@@ -1,4 +1,4 @@
-"""How many runs stand: one question for all that ask, and each told its own."""
+"""The state of many jobs: one query answers all callers, each with its own job."""
 
 from __future__ import annotations
 

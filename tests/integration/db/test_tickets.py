@@ -1,4 +1,4 @@
-"""The ticket that a run works with: lost with its session, brought by the next sign-in, replaced by nothing older."""
+"""A job's ticket: wiped with its session, replaced by the next sign-in, never replaced by an older one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Embedded services held by another process, so that it can be killed."""
+"""Embedded services in another process, which a test can kill."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 PROJECT = Path(__file__).parents[3]
-LIBRARIES = [entry for entry in sys.path if entry.endswith("site-packages")]  # of use to another interpreter too
+LIBRARIES = [entry for entry in sys.path if entry.endswith("site-packages")]  # also usable by another interpreter
 HOLDER = Path(__file__).with_name("holder.py")
 
 
 @dataclass
 class Holder:
-    """A process that holds embedded services in ``folder``; ``said`` is its line once they answer."""
+    """A process that holds embedded services in ``folder``. ``said``: the line that it prints when they answer."""
 
     process: subprocess.Popen[str]
     said: dict[str, Any] = field(default_factory=dict)

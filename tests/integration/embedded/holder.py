@@ -1,4 +1,4 @@
-"""Hold embedded services until told to end. Run by the tests as a command of its own: ``holder.py FOLDER``."""
+"""Run embedded services until told to stop. Tests run it as a command: ``holder.py FOLDER``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is written into embedded servers, to be found there again."""
+"""Data that a test writes to embedded servers and reads again later."""
 
 from __future__ import annotations
 

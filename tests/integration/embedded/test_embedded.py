@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL and Valkey: real servers over a folder of their own."""
+"""The embedded PostgreSQL and Valkey: real servers with their data in a folder."""
 
 from __future__ import annotations
 

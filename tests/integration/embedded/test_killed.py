@@ -1,4 +1,4 @@
-"""Embedded servers that are killed are revived with their data; those of a command that is killed end with it."""
+"""Killed embedded servers are restarted with their data. If the command is killed, its servers end too."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def wait_until_gone(pids: list[int]) -> None:
 
 
 def server_pids(said: dict[str, Any]) -> list[int]:
-    """The servers and all their children."""
+    """The pids of the servers and all their children."""
     pids = list(said["pids"])
     for pid in said["pids"]:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")

@@ -1,4 +1,4 @@
-"""Embedded servers of an ordinary user, and of root."""
+"""Embedded servers run by an ordinary user, and by root."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.integration.embedded.kept import Hold
 
 
 def open_python() -> str | None:
-    """An interpreter that another account may run with our libraries."""
+    """An interpreter that another account can run with our libraries, or None."""
     environment = {"PYTHONPATH": os.pathsep.join(LIBRARIES)}
     for candidate in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
         path = Path(candidate).resolve()
@@ -35,7 +35,7 @@ def test_an_ordinary_user_needs_no_privileges(hold: Hold) -> None:
     python = open_python()
     if python is None:
         pytest.skip("no interpreter that another account may run with our libraries")
-    user = pwd.getpwnam("daemon")  # initdb asks for an account with a name
+    user = pwd.getpwnam("daemon")  # initdb requires an account with a name
     home = Path(tempfile.mkdtemp(prefix="lxc-dashboard-user-"))
     os.chown(home, user.pw_uid, user.pw_gid)
     try:

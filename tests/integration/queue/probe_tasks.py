@@ -1,4 +1,4 @@
-"""Tasks that only the tests have: they write what happens to a stream."""
+"""Tasks for tests only: they write what happens to a stream."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def context() -> None:
 
 @shared_task(name="probe.meet")
 def meet(number: str, of: str) -> None:
-    """Ends only when all ``of`` run at the same time."""
+    """Return only when all ``of`` tasks run at the same time."""
 
     async def wait_for_all(rt: Runtime) -> None:
         await rt.bus.add_member("probe:met", number, ttl_s=60)
@@ -52,7 +52,7 @@ def meet(number: str, of: str) -> None:
 def sleep() -> None:
     async def doze(rt: Runtime) -> None:
         try:
-            await note(rt, "asleep")  # may be read, and this be cancelled, before it is answered
+            await note(rt, "asleep")  # the test may cancel this task before the write returns
             await asyncio.sleep(3600)
         finally:
             await note(rt, "woken")

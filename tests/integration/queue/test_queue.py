@@ -1,4 +1,4 @@
-"""Work handed to a real worker over a real Valkey."""
+"""Tasks for a real worker over a real Valkey."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def spawn_worker(environ: dict[str, str], log_file: Path, clock: Path | None = N
 
 
 def end_worker(process: subprocess.Popen[bytes]) -> None:
-    """Politely, so that its coverage counts; a dead one is left alone."""
+    """Terminate the worker, so that its coverage is stored; kill it if it does not end."""
     process.terminate()
     try:
         process.wait(20)
@@ -50,7 +50,7 @@ def end_worker(process: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture
 def start_worker(settings: Settings, tmp_path: Path) -> Iterator[StartWorker]:
-    """Workers over this test's own Valkey."""
+    """Start workers on this test's own Valkey."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(clock: Path | None = None, **environ: str) -> subprocess.Popen[bytes]:
@@ -82,7 +82,7 @@ def queue(redis_url: str) -> Iterator[Queue]:
 
 @pytest.fixture(scope="module")
 def shared_redis_url(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Valkey database with one worker for all tests that need no worker of their own."""
+    """A Valkey database with one worker, shared by the tests that need no worker of their own."""
     database_url, redis_url = services.create_database("template1"), services.empty_redis_url()
     environ = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "ENCRYPTION_KEY": "ab" * 32}
     worker = spawn_worker(environ, tmp_path_factory.mktemp("worker") / "worker.log")
@@ -125,7 +125,7 @@ class TestOneWorker:
 
 
 async def expect_said(bus: Bus, wanted: Callable[[list[str]], bool], within_s: float = 100) -> list[str]:
-    """Assert that the worker's words become what ``wanted`` accepts."""
+    """Assert that the worker's notes become what ``wanted`` accepts."""
     said: list[str] = []
     try:
         async with asyncio.timeout(within_s):
@@ -181,7 +181,7 @@ async def test_the_clock_goes_on_after_redis_has_lost_all_that_it_held(
 
 
 async def test_a_connection_that_broke_is_closed_and_keeps_what_it_had_fetched(redis_url: str) -> None:
-    """As Celery leaves it when Redis goes away: the worker went away with it."""
+    """As Celery leaves the connection when Redis disappears. An error of ``close`` would end the worker."""
     app = create_celery(redis_url, Celery)
     app.send_task("probe.say", kwargs={"word": "kept"})
     connection = app.connection_for_read()

@@ -1,4 +1,4 @@
-"""A worker of the tests' own tasks, as a command of its own. It reaps each second: the tests wait for its clock."""
+"""A worker for the tests' tasks, run as a command. It reaps every second, as tests wait for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People who sign in to a sandbox and write templates."""
+"""Users who sign in to a sandbox and write templates."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def content(name: str = "web", scripts: Mapping[str, str] | None = None, **confi
 async def put(
     rt: Runtime, who: Session, draft_id: UUID, name: str, data: bytes, *, target_dir: str = "/etc"
 ) -> DraftFile:
-    """A file of the draft."""
+    """Store a file of the draft; return its entry."""
     sha256 = await drafts.put_file(rt, who, draft_id, data)
     return DraftFile(name, target_dir, FilePolicy.DEFAULT, 0o644, "", sha256, len(data))
 
@@ -41,7 +41,7 @@ async def put(
 async def saved(
     rt: Runtime, who: Session, template_id: UUID | None, new: DraftContent, note: str = ""
 ) -> RevisionSummary:
-    """``new`` saved as a revision of the template, or as a new one."""
+    """Save ``new`` as a revision of the template, or as a new template."""
     draft = await drafts.open_draft(rt, who, template_id)
     await drafts.store(rt, who, draft.id, new)
     return await authoring.save(rt, who, draft.id, note)
@@ -54,19 +54,19 @@ async def template_of(rt: Runtime, revision: RevisionSummary) -> UUID:
 
 
 async def stored(rt: Runtime, who: Session, draft: Draft, new: DraftContent) -> Draft:
-    """The draft, holding ``new``."""
+    """Store ``new`` in the draft; return the draft."""
     await drafts.store(rt, who, draft.id, new)
     return await drafts.get_draft(rt, who, draft.id)
 
 
 async def audited(rt: Runtime, action: str = "template") -> Sequence[AuditEntry]:
-    """The newest first."""
+    """Audit entries of the action, newest first."""
     async with rt.db.transaction() as tx:
         return await tx.audit.list(action=action)
 
 
 async def bucket_audit(rt: Runtime, action: str = "bucket") -> list[tuple[str, str, str]]:
-    """Action, subject and result; the oldest first."""
+    """Action, subject and result of each entry, oldest first."""
     return [(entry.action, entry.subject, entry.result) for entry in reversed(await audited(rt, action))]
 
 

@@ -1,4 +1,4 @@
-"""A database, a folder of templates, and somebody who is signed in."""
+"""A database, a folder of templates, and a signed-in user."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def rt(settings: Settings, sandbox: SandboxNode) -> AsyncIterator[Runtime]
 
 @pytest.fixture
 def sign_in(rt: Runtime, sandbox: SandboxNode) -> SignIn:
-    """A session of a user whom the sandbox has let in, at the first endpoint or the one of that id."""
+    """Sign in a user with a ticket from the sandbox, at the given endpoint or the first one."""
 
     async def signed_in(userid: str, endpoint_id: UUID | None = None) -> Session:
         return await endpoints.sign_in(rt, sandbox, userid, endpoint_id)
@@ -74,5 +74,5 @@ async def ben(sign_in: SignIn) -> Session:
 
 @pytest.fixture
 async def viewer(sign_in: SignIn) -> Session:
-    """Who may look, and holds no VM.Allocate."""
+    """A user who may read but lacks VM.Allocate."""
     return await sign_in(VIEWER)

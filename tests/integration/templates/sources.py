@@ -1,4 +1,4 @@
-"""What tests look at of a source, and a pass that is held in its middle."""
+"""Parts of a source that tests check, and passes that a test delays."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def audited(rt: Runtime, action: str) -> list[tuple[str, str, str]]:
 
 
 async def asked_anew(https: HttpsGit, asked: int) -> None:
-    """Until a request beyond these has come, which is held."""
+    """Wait for a request after the first ``asked``. The server holds it."""
     async with asyncio.timeout(60):
         while len(https.requests) == asked:
             await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Templates written in the dashboard, by people who are signed in to a sandbox."""
+"""Templates written in the dashboard by users who are signed in to a sandbox."""
 
 from __future__ import annotations
 

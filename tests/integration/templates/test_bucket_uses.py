@@ -1,4 +1,4 @@
-"""What a change of a shared bucket does to the templates that refer to it."""
+"""How a change of a shared bucket affects the templates that refer to it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OWN = Bucket("own", APT, (PackageEntry("vim"),))
 
 
 async def template(rt: Runtime, name: str, *held: Bucket) -> UUID:
-    """A custom template whose first revision holds these buckets."""
+    """Store a custom template whose first revision holds these buckets."""
     content = TemplateContent(
         name=name,
         config=TemplateConfig(app=name),
@@ -48,7 +48,7 @@ async def template(rt: Runtime, name: str, *held: Bucket) -> UUID:
 
 
 def referring(bucket: BucketDetail) -> Bucket:
-    """What a revision holds of a shared bucket."""
+    """The shared bucket as a revision holds it."""
     return Bucket(bucket.name, bucket.manager, bucket.packages, bucket.id)
 
 

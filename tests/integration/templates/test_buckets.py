@@ -1,4 +1,4 @@
-"""Shared package buckets over a real PostgreSQL, with the right to change them asked of a sandbox node."""
+"""Shared package buckets over a real PostgreSQL; a sandbox node checks the right to change them."""
 
 from __future__ import annotations
 

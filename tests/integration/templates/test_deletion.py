@@ -1,4 +1,4 @@
-"""A template that is deleted: gone, but for what containers were built from and what others are drafting."""
+"""A deleted template: only what containers were built from and the drafts of others remain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drafts of people who are signed in to a sandbox."""
+"""Drafts of users who are signed in to a sandbox."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ async def test_files_are_bounded_each_and_in_all(rt: Runtime, ann: Session, monk
         [await put(rt, ann, draft.id, f"f{number}", data) for number, data in enumerate(largest[: count - 1])]
     )
     await drafts.store(rt, ann, draft.id, replace(content(), files=named))
-    # Two that are stored and not named yet: room for one is made of the other.
+    # Neither is named in the draft yet: the second deletes the first to make room.
     await drafts.put_file(rt, ann, draft.id, largest[-3])
     await drafts.put_file(rt, ann, draft.id, largest[-2])
     last = await put(rt, ann, draft.id, "last", largest[-1])

@@ -1,4 +1,4 @@
-"""A draft beside what is saved: what it would change, and somebody else's changes taken into it."""
+"""A draft compared with the saved template: its own changes, and another user's changes merged into it."""
 
 from __future__ import annotations
 

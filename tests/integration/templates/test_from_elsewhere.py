@@ -1,4 +1,4 @@
-"""Templates that were not written here: of folders, of git, imported."""
+"""Templates from other places than the editor: folders, git, imports."""
 
 from __future__ import annotations
 

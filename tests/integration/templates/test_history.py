@@ -1,4 +1,4 @@
-"""What became of templates: revisions compared, containers built from them, and the search over all."""
+"""The history of templates: revisions compared, containers built from them, and the search over all templates."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from lxc_dashboard.text import in_words_of
 from tests.integration.templates.authors import audited, bucket, content, put, saved, template_of
 
 CUSTOM = PackageManager.CUSTOM
-# Which of the two templates below each finds.
+# The templates below that each search finds.
 SEARCHES: Final[dict[str, tuple[str, ...]]] = {
     "": ("web", "db"),
     "WEB-SERV": ("web",),
@@ -102,7 +102,7 @@ async def built(
     gone: bool = False,
     marked: bool = True,
 ) -> UUID:
-    """A container that a job has made, ``marked`` in PVE's notes as that job's; its id."""
+    """Store a container that a job built; return its id. ``marked``: its notes in PVE hold the job's marker."""
     container = Container(
         endpoint_id=session.endpoint_id,
         vmid=vmid,

@@ -1,4 +1,4 @@
-"""An export that stands in a folder or a repository is stored with what its manifest says."""
+"""An export in a folder or a repository is stored as its manifest says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sources that the dashboard brings along: the shipped folder and what is written here."""
+"""The sources that the dashboard has from the start: the shipped folder and the custom templates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is not saved, restored or exported, and what the audit tells of it."""
+"""Templates that are not saved, restored or exported, and their audit entries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lxc_dashboard.services.templates.model import PackageEntry, Script, Templat
 from lxc_dashboard.services.templates.sources import imports
 from tests.integration.templates.authors import APT, audited, bucket, content, put, saved, template_of
 
-# The fields of the draft below, each with a fault of its own.
+# The fields of the draft below: each has an error.
 FAULTY: Final = {
     "name",
     "config.cpu",

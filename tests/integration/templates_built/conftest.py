@@ -1,4 +1,4 @@
-"""One sandbox whose guests have systemd, in which every shipped template is asked for at once."""
+"""One sandbox whose guests have systemd, with jobs for all shipped templates at the same time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SETTINGS_OF_WIREGUARD = "wireguard, but for what needs the kernel's part"
 
 
 async def open_host(folder: Path) -> GuestHost:
-    """Guests with systemd, or the test is skipped with what this machine lacks."""
+    """A host for guests with systemd. Skips the test with the reason if this machine cannot have them."""
     try:
         return await pick_host(folder, "systemd")
     except GuestError as error:
@@ -44,7 +44,7 @@ async def open_host(folder: Path) -> GuestHost:
 
 
 async def look_outside(host: GuestHost) -> bool:
-    """Skips where packages cannot be reached from a guest; answers whether its kernel has WireGuard."""
+    """Skip the test if guests cannot reach a package mirror. Return whether the kernel has WireGuard."""
     await host.create(GuestSpec(TRIAL_VMID, "trial"))
     await host.start(TRIAL_VMID)
     update = ["apt-get", "-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=10", "--error-on=any", "update"]
@@ -72,7 +72,7 @@ def environ_of(services: Services, database_url: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def open_lab(folder: Path, host: GuestHost, environ: dict[str, str]) -> AsyncIterator[Lab]:
-    """With a worker at work and nothing asked for yet."""
+    """A lab with a running worker and no jobs yet."""
     settings = Settings.load(environ)
     name, root = settings.template_folders()[0]
     node = SandboxNode(

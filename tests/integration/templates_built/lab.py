@@ -1,4 +1,4 @@
-"""The shipped templates over a sandbox whose guests have systemd: built by a real worker, asked through the node's SSH."""
+"""The shipped templates, built by a real worker in guests with systemd, and checked over the node's SSH."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ENDED = {JobState.DONE, JobState.FAILED, JobState.CANCELLED}
 
 @dataclass(frozen=True)
 class AskedJob:
-    """A creation that was asked for."""
+    """A requested creation."""
 
     id: UUID
     template: str
@@ -48,7 +48,7 @@ class AskedJob:
 
 @dataclass
 class Lab:
-    """``contents`` and ``revisions`` by the template's name, ``jobs`` by what they were asked for as."""
+    """``contents`` and ``revisions`` by the template's name; ``jobs`` by the name of each request."""
 
     rt: Runtime
     session: Session
@@ -61,11 +61,11 @@ class Lab:
     has_wireguard: bool = False
 
     def start_worker(self) -> Child:
-        """As the operator's command starts it."""
+        """Start the worker as the operator's command does."""
         return self.stack.start("worker", [sys.executable, "-m", "lxc_dashboard.commands.worker"], self.stack.environ)
 
     async def request_packages(self, name: str, vmid: int, *packages: ExtraPackage) -> None:
-        """A container without a template, in which ``packages`` are installed."""
+        """Request a container without a template, in which ``packages`` are installed."""
         spec = ContainerSpec(
             node="pve1",
             ostemplate=OSTEMPLATE,
@@ -77,7 +77,7 @@ class Lab:
         self.jobs[name] = AskedJob(await service.request(self.rt, self.session, spec), name, vmid)
 
     async def request(self, template: str, vmid: int, *, without: tuple[str, ...] = ()) -> AskedJob:
-        """A container from ``template`` with what the template itself wants, but for the scripts ``without``."""
+        """Request a container with the template's own settings and without the scripts in ``without``."""
         content = self.contents[template]
         config = content.config
         spec = ContainerSpec(
@@ -98,7 +98,7 @@ class Lab:
         return AskedJob(await service.request(self.rt, self.session, spec), template, vmid)
 
     async def end_of(self, name: str) -> Job:
-        """The row of a run that has ended."""
+        """Wait for the job's end; return its row."""
         async with asyncio.timeout(BUILT_WITHIN_S):
             while True:
                 async with self.rt.db.transaction() as tx:
@@ -113,14 +113,14 @@ class Lab:
         return self.jobs[name]
 
     async def said(self, name: str) -> list[str]:
-        """All lines of output, and what the run itself told."""
+        """All lines of output and all messages of the job."""
         async with self.rt.db.transaction() as tx:
             rows = await tx.events.after(self.jobs[name].id, 0, 100_000)
         texts = [text.in_words(row.code, row.params, row.message) for row in rows if row.type != EventType.STEP]
         return [line for each in texts for line in each.split("\n")]
 
     async def secrets(self, job: AskedJob, name: str) -> dict[str, str]:
-        """What the dashboard reveals of a service's credentials to one who may enter the guest."""
+        """The credentials of a service as the dashboard shows them to a user who may enter the guest."""
         return await credentials.reveal(self.rt, self.session, job.id, name)
 
     async def services(self, job: AskedJob) -> list[dict[str, Any]]:
@@ -132,7 +132,7 @@ class Lab:
     # -------------------------------------------------------------- the guest
 
     async def ask(self, job: AskedJob, script: str, *, given: bytes = b"", expect_status: int = 0) -> str:
-        """What bash prints in the guest, by a connection of our own through the SSH door and ``pct``."""
+        """Run bash in the guest over SSH and ``pct``, not through the product; return its output."""
         command = shlex.join(["pct", "exec", str(job.vmid), "--", "bash", "-c", script])
         result = await self.node.run(command, input=given, encoding=None, timeout=COMMAND_S)
         said = result.stdout.decode(errors="replace") if isinstance(result.stdout, bytes) else str(result.stdout or "")
@@ -140,7 +140,7 @@ class Lab:
         return said
 
     async def run_again(self, job: AskedJob) -> str:
-        """All scripts of the template once more, as a step of a run has them; their output."""
+        """Run all scripts of the template again, as a job's step does; return their output."""
         scripts = [(script.name, script.content.encode()) for script in self.contents[job.template].scripts]
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w") as archive:
@@ -161,7 +161,7 @@ class Lab:
 
 
 def connect(sandbox: SandboxNode) -> asyncssh.misc._ACMWrapper[asyncssh.SSHClientConnection]:
-    """The node, as its administrator enters it."""
+    """Connect to the node as its administrator does."""
     where = f"[127.0.0.1]:{sandbox.ssh_port} {sandbox.ssh_host_key}\n"
     return asyncssh.connect(
         "127.0.0.1",

@@ -1,4 +1,4 @@
-"""Each shipped template, built through the whole product in a guest with systemd: its service answers, and again."""
+"""Each shipped template, built by the whole product in a guest with systemd: its service works, also after a rerun."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ ANSWER_S = 15
 
 
 async def is_active(lab: Lab, job: AskedJob, *units: str) -> None:
-    """The units run and come back after a restart of the guest."""
+    """Check that the units run and start again with the guest."""
     for unit in units:
         said = await lab.ask(job, f"systemctl is-active {unit}; systemctl is-enabled {unit} || :")
         assert said.split() in (["active", "enabled"], ["active", "enabled-runtime"], ["active", "alias"]), (unit, said)
 
 
 async def unchanged_by_a_second_run(lab: Lab, job: AskedJob, *folders: str) -> None:
-    """Every script runs again without an error, and the files are as they were: settings, keys, credentials."""
+    """Run every script again without an error; settings, keys and credentials must not change."""
     before = await lab.state_of(job, *folders)
     said = await lab.run_again(job)
     assert "[error]" not in said
@@ -89,7 +89,7 @@ async def test_postgresql(lab: Lab) -> None:
     assert (await lab.ask(job, f'psql -XtA "{url.format("127.0.0.1")}" -c "SHOW password_encryption"')).strip() == (
         "scram-sha-256"
     )
-    # This machine is not in the container's network: it reaches the port, and no login.
+    # This machine is outside the container's network: it reaches the port but may not log in.
     with pytest.raises(psycopg.OperationalError, match=r"no pg_hba\.conf entry"):
         await psycopg.AsyncConnection.connect(url.format(address), connect_timeout=ANSWER_S)
     await unchanged_by_a_second_run(lab, job)
@@ -122,11 +122,11 @@ async def test_docker(lab: Lab) -> None:
     started = "systemctl show --property ActiveEnterTimestampMonotonic docker"
     since = await lab.ask(job, started)
     await unchanged_by_a_second_run(lab, job)
-    assert await lab.ask(job, started) == since  # or every container in it would have ended
+    assert await lab.ask(job, started) == since  # a restart would have ended all of docker's containers
 
 
 async def ssh_in(lab: Lab, job: AskedJob, command: str) -> str:
-    """As a person does: over the network, with the password that the dashboard reveals."""
+    """Run ``command`` over the network as a user does, with the password that the dashboard shows."""
     secrets = await lab.secrets(job, "ssh")
     async with asyncssh.connect(
         await lab.address(job),

@@ -1,4 +1,4 @@
-"""A running web server over a sandbox without guests, and tabs that speak Reflex's wire to it."""
+"""A running web server over a sandbox without guests, and tabs that use Reflex's websocket protocol."""
 
 from __future__ import annotations
 
@@ -35,20 +35,23 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module", autouse=True)
 def free_guests(stack: Stack) -> None:
-    """No worker ends the jobs of these tests: without this, a file finds the guests of earlier files locked, or taken for ours."""
+    """Delete all jobs and containers, as no worker ends these tests' jobs.
+
+    Otherwise a file would find guests locked by earlier files, or recognized as the product's own.
+    """
     with psycopg.connect(stack.environ["DATABASE_URL"]) as connection:
         connection.execute("TRUNCATE container, job CASCADE")
 
 
 @pytest.fixture
 def settings(stack: Stack) -> Settings:
-    """Those of the running web server."""
+    """The settings of the running web server."""
     return Settings.load(stack.environ)
 
 
 @dataclass
 class Visitor:
-    """A browser without scripts: keeps its cookies itself, since httpx sends no Secure cookie over http."""
+    """A browser without scripts. It handles cookies itself, as httpx sends no Secure cookie over http."""
 
     stack: Stack
     cookies: dict[str, str] = field(default_factory=dict)
@@ -58,7 +61,7 @@ class Visitor:
         return "; ".join(f"{name}={value}" for name, value in self.cookies.items())
 
     async def ask(self, method: str, path: str, *, origin: str | None = None, **options: Any) -> httpx.Response:
-        """One request without following redirects. ``origin``: this site's own; empty leaves it out."""
+        """Send one request without following redirects. ``origin`` None: this site; empty: no header."""
         headers = {"Accept": "text/html", "Cookie": self.header, **options.pop("headers", {})}
         given = self.stack.url if origin is None else origin
         async with httpx.AsyncClient(base_url=self.stack.url, timeout=60) as client:
@@ -118,13 +121,13 @@ class Tab:
         await self.socket.send_str(f"42/_event,{json.dumps(['event', event])}")
 
     async def open(self) -> None:
-        """As the page does: the first event rides in the CONNECT packet."""
+        """Connect as the page does: the CONNECT packet holds the first event."""
         assert (await self.socket.receive_str())[0] == "0"
         event = {"name": HYDRATE, "payload": {}, "router_data": self._router_data()}
         await self.socket.send_str(f"40/_event,{json.dumps({'event': event})}")
 
     async def until(self, holds: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
-        """All updates until they are what the test waits for; what came where the server closed before."""
+        """Collect updates until ``holds`` is true for them or the server closes."""
         found: list[dict[str, Any]] = []
         async with asyncio.timeout(PATIENCE_S):
             while not holds(found) and (update := await self.update(PATIENCE_S)) is not None:
@@ -132,18 +135,18 @@ class Tab:
         return found
 
     async def settled(self) -> list[dict[str, Any]]:
-        """All that a page is told when it is opened: until it has loaded, and what follows at once."""
+        """All updates of a page that opens: until it has loaded, and those that follow at once."""
         return [*await self.until(has_loaded), *await self.updates()]
 
     async def updates(self, quiet_s: float = QUIET_S) -> list[dict[str, Any]]:
-        """All updates until none came for ``quiet_s``, or the server closed."""
+        """Collect updates until none comes for ``quiet_s`` or the server closes."""
         found = []
         while (update := await self.update(quiet_s)) is not None:
             found.append(update)
         return found
 
     async def update(self, within_s: float = PATIENCE_S) -> dict[str, Any] | None:
-        """The next update, None when none comes in time or the server closed."""
+        """The next update; None when none comes in time or the server closes."""
         try:
             async with asyncio.timeout(within_s):
                 while True:
@@ -152,14 +155,14 @@ class Tab:
                         return None
                     if message.data == "2":
                         await self.socket.send_str("3")
-                    if message.data == "1":  # Engine.IO's farewell
+                    if message.data == "1":  # Engine.IO's close packet
                         self.ended = True
                         return None
                     if message.data.startswith("42/_event,"):
                         name, said = json.loads(message.data.partition(",")[2])
                         if name != NEW_TOKEN:
                             return dict(said)
-                        self.token = said  # a socket that had the old one is not known to be gone yet
+                        self.token = said  # the server does not know yet that the old token's socket is gone
         except TimeoutError:
             return None
 
@@ -169,13 +172,13 @@ class Tab:
 
 
 def has_loaded(updates: list[dict[str, Any]]) -> bool:
-    """Whether all that a page does when it is opened is done: Reflex says so last."""
+    """Whether the page has finished loading: Reflex sends this last."""
     return any((update.get("delta") or {}).get(ROOT_STATE, {}).get(IS_HYDRATED) for update in updates)
 
 
 @asynccontextmanager
 async def tab(visitor: Visitor, path: str = "/", token: str = "", origin: str | None = None) -> AsyncIterator[Tab]:
-    """A tab of the visitor's, its page loading. Raises ``aiohttp.WSServerHandshakeError`` where it is refused."""
+    """Open a tab of the visitor, which begins to load. Raises ``aiohttp.WSServerHandshakeError`` if refused."""
     chosen = token or str(uuid.uuid4())
     address = f"{visitor.stack.url}/_event/?token={chosen}&EIO=4&transport=websocket"
     headers = {"Cookie": visitor.header, "Origin": visitor.stack.url if origin is None else origin}
@@ -189,7 +192,7 @@ async def tab(visitor: Visitor, path: str = "/", token: str = "", origin: str | 
 
 
 def redirects(updates: list[dict[str, Any]]) -> list[str]:
-    """Where the updates lead."""
+    """The addresses that the updates redirect to."""
     return [
         event["payload"]["path"]
         for update in updates
@@ -205,7 +208,7 @@ def visitor(stack: Stack) -> Visitor:
 
 @pytest.fixture
 async def signed_in(stack: Stack) -> Visitor:
-    """root@pam."""
+    """A visitor signed in as root@pam."""
     someone = Visitor(stack)
     assert (await someone.sign_in()).status_code == 303
     return someone

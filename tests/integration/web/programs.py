@@ -1,4 +1,4 @@
-"""A program that calls the API with a PVE API token of its own."""
+"""A program that calls the API with its own PVE API token."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.e2e.stack import Stack
 
 @dataclass
 class Program:
-    """``token`` empty: none is sent."""
+    """``token`` empty: send none."""
 
     stack: Stack
     token: str = ""
@@ -36,7 +36,7 @@ class Program:
         return await self.post(routes.API_CREATIONS, json=fields, headers=headers)
 
     async def log(self, job_id: str, **query: Any) -> list[dict[str, Any]]:
-        """The stream's objects, read to its end."""
+        """Read the stream to its end; return its objects."""
         answer = await self.get(f"{routes.api_creation(job_id)}/log", params=query)
         assert answer.status_code == 200, answer.text
         return objects(answer.text.splitlines())

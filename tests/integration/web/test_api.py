@@ -1,4 +1,4 @@
-"""The HTTP API for programs: a PVE API token on each request, PVE's own answer to it, and JSON for whatever is wrong."""
+"""The HTTP API for programs: a PVE API token on each request, PVE's answer to it, and every error as JSON."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def node(stack: Stack) -> NodeSide:
 
 @pytest.fixture
 def program(stack: Stack, node: NodeSide) -> Program:
-    """With a token of root@pam's that has all of its rights."""
+    """A program with a token that has all rights of root@pam."""
     return Program(stack, node.new_token())
 
 

@@ -1,4 +1,4 @@
-"""Acts on containers and jobs of all kinds over the HTTP API, without a worker: what is asked for waits."""
+"""Acts on containers and jobs of all kinds over the HTTP API, without a worker: the jobs stay queued."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def node(stack: Stack) -> NodeSide:
 
 @pytest.fixture(scope="module")
 def running(node: NodeSide) -> Iterator[dict[str, Any]]:
-    """Containers that run, each given once: a job without a worker holds its container.
+    """Running containers, each returned once: a job without a worker keeps its guest locked.
 
     ``test_api_fuzz`` may share the stack, and stops containers with low numbers.
     """
@@ -47,7 +47,7 @@ def guest(running: Iterator[dict[str, Any]]) -> dict[str, Any]:
 
 @pytest.fixture
 def program(stack: Stack, node: NodeSide) -> Program:
-    """With a token of root@pam's that has all of its rights."""
+    """A program with a token that has all rights of root@pam."""
     return Program(stack, node.new_token())
 
 
@@ -58,12 +58,12 @@ def viewer(stack: Stack, node: NodeSide) -> Program:
 
 @pytest.fixture
 def blind(stack: Stack, node: NodeSide) -> Program:
-    """With a token that has no rights."""
+    """A program with a token without rights."""
     return Program(stack, node.new_token(privsep=1))
 
 
 async def ask_for_stop(program: Program, guest: dict[str, Any]) -> dict[str, Any]:
-    """The job."""
+    """Request a stop; return the job."""
     answer = await program.post(routes.api_act(guest["vmid"], "stop"))
     assert answer.status_code == 202, answer.text
     job: dict[str, Any] = answer.json()
@@ -192,7 +192,7 @@ async def test_a_cancelled_act_is_asked_for_again_as_a_new_job(
     assert (await program.post(f"{at}/retry")).status_code == 409, "it has not ended"
     await program.post(f"{at}/cancel")
     await work(settings, made["id"])
-    for other in (viewer, blind):  # it ended without having looked at its guest
+    for other in (viewer, blind):  # the job ended before it read its guest
         assert (await other.post(f"{at}/retry")).status_code == 404
     key = {"Idempotency-Key": str(uuid4())}
     answers = [await program.post(f"{at}/retry", headers=key) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""The running API against its own description: whatever schemathesis thinks of, nothing breaks and nothing is made by mistake."""
+"""The running API against its own description: no request of schemathesis breaks it or creates a job by mistake."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.e2e.node_side import NodeSide
 from tests.e2e.stack import Stack
 
 ANSWER_S = 60
-# What the description cannot say: which nodes, names and states there are. And refused tokens are limited: ``test_api`` tries them.
+# The description lists no existing nodes, names and states. ``test_api`` tests invalid tokens: they are rate-limited.
 LEFT_OUT = ("positive_data_acceptance", "ignored_auth", "missing_required_header", "ensure_resource_availability")
 OPERATIONS = (
     ("GET", routes.API_CREATIONS),
@@ -46,7 +46,7 @@ OPERATIONS = (
 
 @dataclass(frozen=True)
 class Fuzzed:
-    """The API, its description, and a good token."""
+    """The API, its description and a valid token."""
 
     stack: Stack
     description: Any
@@ -70,7 +70,7 @@ def api(stack: Stack) -> Fuzzed:
 
 
 def made(settings: Settings) -> set[UUID]:
-    """The ids of all runs."""
+    """The ids of all jobs."""
 
     async def read() -> set[UUID]:
         async with Runtime.open(settings) as rt, rt.db.transaction() as tx:
@@ -82,10 +82,9 @@ def made(settings: Settings) -> set[UUID]:
 
 
 def arrives(case: Any) -> bool:
-    """Whether it reaches the API as it was meant.
+    """Whether the request reaches the API as generated.
 
-    Reflex's own router takes no path with a line end, and answers by itself; of a parameter whose value is an empty list nothing is
-    sent.
+    Reflex's router itself answers paths with a line end. A parameter with an empty list is not sent.
     """
     meant = case.query or {}
     sent = urlsplit(requests.Request("GET", "http://pve.example/", params=meant).prepare().url or "")
@@ -94,7 +93,7 @@ def arrives(case: Any) -> bool:
 
 
 def fuzz(api: Fuzzed, method: str, path: str, mode: GenerationMode, **fixed: Any) -> list[requests.Response]:
-    """The answers to what was thought of, each as the description says."""
+    """Send generated requests, check each answer against the description, and return the answers."""
     excluded = [CHECKS.get_one(name) for name in LEFT_OUT]
     answers = []
 

@@ -1,4 +1,4 @@
-"""A thousand containers that cannot be: each is refused beside the field that is wrong, and nothing is made of any."""
+"""A thousand invalid containers: each is refused with the invalid field, and none is created."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ WHOLE: Final = {
 
 
 def wrong_bodies() -> list[st.SearchStrategy[tuple[str, dict[str, Any]]]]:
-    """For each kind of fault: what is wrong, and a body that is sound but for that."""
+    """For each kind of error: the invalid field, and a body that is otherwise valid."""
 
     def of(name: str, values: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
         return values.map(lambda value: (name, {"hostname": "sound", name: value}))

@@ -1,4 +1,4 @@
-"""Templates out to an archive and in from one, through the routes, as a browser's form does it."""
+"""Export and import of templates through the routes, as a browser's form does it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The console's websocket at the door: closed to strangers and to other sites, and telling why where it ends at once."""
+"""The console's websocket: closed to other sites and without a session; it gives a reason if it ends at once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 from lxc_dashboard import routes
 from tests.integration.web.conftest import Visitor
 
-RUNNING = 103  # which no other test of this stack stops
+RUNNING = 103  # no other test of this stack stops it
 
 
 async def first_message(visitor: Visitor, vmid: int, origin: str = "") -> dict[str, str]:
-    """What is told first. Raises ``aiohttp.WSServerHandshakeError`` where the door is closed."""
+    """The first message. Raises ``aiohttp.WSServerHandshakeError`` if the server refuses the connection."""
     address = f"{visitor.stack.url}{routes.console_socket(vmid)}"
     headers = {"Cookie": visitor.header, "Origin": origin or visitor.stack.url}
     async with aiohttp.ClientSession() as client, client.ws_connect(address, headers=headers) as socket:

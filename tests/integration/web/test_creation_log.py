@@ -84,7 +84,7 @@ async def test_a_search_ends_when_its_client_leaves(rt: Runtime, signed_in: Visi
     await job.tell(log("a"))
 
     async def waiting() -> int:
-        """How many wait for this test's lock: the server's one search."""
+        """How many queries wait for this test's lock: the server runs one search at a time."""
         async with rt.db.transaction() as tx:
             return await tx.session.scalar(text(WAITING)) or 0
 

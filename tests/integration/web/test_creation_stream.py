@@ -1,4 +1,4 @@
-"""A job's log as a stream: each line once, and nothing for those who may not see the job."""
+"""A job's log as a stream: each line once, and nothing for users who may not see the job."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def rt(settings: Settings) -> AsyncIterator[Runtime]:
 
 @asynccontextmanager
 async def stream(visitor: Visitor, job: ToldJob, after: int = 0) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
-    """Its events as ``{"event", "id", "data"}``."""
+    """The stream's events as ``{"event", "id", "data"}``."""
     headers = {"Cookie": visitor.header, "Accept": "text/event-stream"}
     async with (
         httpx.AsyncClient(base_url=visitor.stack.url, timeout=60) as client,
@@ -52,7 +52,7 @@ async def parsed(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
 
 
 async def upcoming(following: AsyncIterator[dict[str, Any]], last: int) -> list[dict[str, Any]]:
-    """The messages until line ``last`` was told."""
+    """Read messages up to the one with line ``last``."""
     found = []
     async with asyncio.timeout(60):
         async for event in following:
@@ -133,7 +133,7 @@ async def test_a_job_that_stands_otherwise_without_a_word_is_told_of(rt: Runtime
     async with stream(signed_in, job) as following:
         await job.tell(log("a"))
         if all(event["data"]["lines"] for event in await upcoming(following, 1)):
-            assert (await anext(following))["data"]["lines"] == []  # the first look at it
+            assert (await anext(following))["data"]["lines"] == []  # the first read of the job's state
         async with job.rt.db.transaction() as tx:
             await tx.jobs.request_cancel(job.row.id, "root@pam")
         async with asyncio.timeout(60):
@@ -146,7 +146,7 @@ async def test_a_session_that_ends_ends_its_streams(rt: Runtime, signed_in: Visi
     await visitor.sign_in("viewer@pve")
     async with stream(visitor, job) as following:
         await visitor.post(routes.SIGN_OUT)
-        # Something is told all the time: that must not keep the end from being noticed.
+        # Constant output must not delay the end of the stream.
         talking = asyncio.create_task(keep_talking(job))
         try:
             async with asyncio.timeout(60):
@@ -214,7 +214,7 @@ async def test_another_user_without_rights_is_told_that_there_is_no_such_job(
     client = await acting.client(rt, await session_of(rt, signed_in))
     async with job.rt.db.transaction() as tx:
         vmid = (await tx.containers.get(job.row.own_container_id)).vmid
-    # NoAccess at the very path is stronger than what is granted above it.
+    # NoAccess at the guest's own path overrides rights granted above it.
     denied: dict[str, str | int] = {"path": f"/vms/{vmid}", "users": "viewer@pve", "roles": "NoAccess", "propagate": 0}
     await client.put("/access/acl", NOTHING, denied)
     await visitor.sign_in("viewer@pve")

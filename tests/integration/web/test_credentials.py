@@ -1,4 +1,4 @@
-"""What a job has kept of secrets: one at a time, to those who may enter the container, and never unseen."""
+"""A job's credentials: shown one at a time, only to users who may enter the container, and always audited."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def rt(settings: Settings) -> AsyncIterator[Runtime]:
 
 
 async def ready_job(rt: Runtime, signed_in: Visitor, vmid: int, *, says_so: bool = True) -> ToldJob:
-    """Its container is one of the sandbox's own, with our line in its notes."""
+    """A finished job whose container is one of the sandbox's. ``says_so``: its notes hold the marker."""
     job = await begin(rt, signed_in, vmid)
     client = await acting.client(rt, await session_of(rt, signed_in))
     guest = next(guest for guest in await client.cluster.resources("vm") if guest.vmid == vmid)

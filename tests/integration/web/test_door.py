@@ -1,4 +1,4 @@
-"""Every route, known from the app itself, is closed to whoever is not signed in, and open to this site's own pages only."""
+"""Every route of the app requires a session, and accepts only pages of this site."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ A_UUID = "01a20ac9-09fe-7108-a38a-673353762100"
 
 
 def all_routes() -> list[tuple[str, str]]:
-    """Method and path of each route of ours and of Reflex's; a path's parameters filled in."""
+    """Method and path of each route of ours and of Reflex's, with path parameters filled in."""
     theirs = app._api.routes if app._api else []
     found = []
     for route in [*site_routes(), *theirs]:
@@ -74,8 +74,8 @@ async def test_what_may_change_something_must_come_from_a_page_of_ours(signed_in
     assert changing
     for method, path in changing:
         for origin in ("https://evil.example", "null", "", "http://127.0.0.1:1"):
-            # A git server is no page: its webhook names no origin, and proves itself by its signature.
-            # A program is none either: it proves itself by its token, and the cookie that is sent along here counts nothing.
+            # A git server sends no origin with its webhook, and proves itself by its signature.
+            # A program proves itself by its token; the API ignores the cookie that is sent here.
             expected = 401 if is_api(path) or (is_webhook(path) and not origin) else 403
             assert (await signed_in.ask(method, path, origin=origin)).status_code == expected, (method, path, origin)
     assert (await signed_in.get("/api/session", headers={"Accept": "application/json"})).status_code == 200

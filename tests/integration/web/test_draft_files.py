@@ -1,4 +1,4 @@
-"""Files into a draft and out of it over HTTP: for its user only, bounded, and never as a page."""
+"""A draft's files over HTTP: for the draft's user only, limited in size, and never shown as a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events over the real wire: what a browser may call, and what becomes of its sockets when its session ends."""
+"""Events over the real websocket: which ones a browser may call, and how sockets close when a session ends."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def rt(settings: Settings) -> AsyncIterator[Runtime]:
 
 
 def app_events() -> dict[str, dict[str, Any]]:
-    """All events that the app knows, with something for each argument."""
+    """All events of the app, with a value for each argument."""
     assert app
     found = {}
     for name, registered in RegistrationContext.get().event_handlers.items():
@@ -66,7 +66,7 @@ def vars_of(updates: list[dict[str, Any]], state: str) -> dict[str, Any]:
 
 
 async def everything(rt: Runtime) -> tuple[int, ...]:
-    """How many rows there are of what an event could make; of the audit root's own: others' events may be told of late."""
+    """Counts of all rows that an event could add. The audit counts root only, as others' entries may come late."""
     from sqlalchemy import text
 
     tables = (
@@ -100,7 +100,7 @@ async def test_when_the_session_is_gone_every_event_leads_to_sign_in_and_changes
 ) -> None:
     left = {name: payload for name, payload in app_events().items() if access_of(name)}
     assert len(left) > 5
-    while left:  # the server closes such a tab at its next sweep: then another one goes on
+    while left:  # the server closes a tab of an ended session at its next sweep, so another tab goes on
         visitor = Visitor(stack)
         assert (await visitor.sign_in()).status_code == 303
         async with tab(visitor, "/templates") as opened:
@@ -112,7 +112,7 @@ async def test_when_the_session_is_gone_every_event_leads_to_sign_in_and_changes
 
 
 async def _refused_one_by_one(opened: Tab, left: dict[str, Any]) -> None:
-    """Takes each event out of ``left`` that was refused, until none is left or the tab was closed."""
+    """Send the events and remove each refused one from ``left``, until the tab is closed."""
     for name, payload in list(left.items()):
         try:
             await opened.send(name, payload)
@@ -161,7 +161,7 @@ async def test_with_too_few_privileges_no_event_changes_anything(stack: Stack, r
             await opened.send(name, payload)
             await opened.update(QUIET_S)
         await opened.updates(SETTLED_S)
-        # Refusals are told to the audit, which is the first.
+        # Refusals add audit entries, which are the first count.
         assert (await everything(rt))[1:] == before[1:]
         assert await sessions.is_open(rt, sessions.key_of(viewer.cookie))
 
@@ -184,7 +184,7 @@ async def test_the_audit_names_a_guest_as_pve_does_whatever_the_browser_calls_it
 
 
 async def stops(rt: Runtime) -> Sequence[AuditEntry]:
-    """What the audit has of them, the latest first."""
+    """Audit entries of stops, newest first."""
     async with rt.db.transaction() as tx:
         return await tx.audit.list(action="container.stop", limit=1000)
 
@@ -254,7 +254,7 @@ async def test_a_session_that_is_ended_elsewhere_leads_all_its_tabs_away_within_
     async with tab(here, "/templates") as one, tab(there, "/jobs") as two:
         for opened in (one, two):
             await opened.settled()
-        # In a process of its own, the test's. Other tests may have left sessions of this user.
+        # From the test's process, not the web server's. Other tests may have left sessions of this user.
         assert await sessions.end_all(rt, session.endpoint_id, session.userid) >= 2
         assert redirects(await one.updates(PATIENCE_S)) == [routes.sign_in("/templates")]
         assert redirects(await two.updates(PATIENCE_S)) == [routes.sign_in("/jobs")]
@@ -298,7 +298,7 @@ async def test_a_stolen_client_token_brings_nothing_without_the_session(stack: S
         async with tab(viewer, "/nowhere", first.token) as second:
             await second.send(f"{DASHBOARD_STATE}.load")
             found = await second.settled()
-            # Jobs of root on guests that the viewer sees are shown to both.
+            # Both users see jobs of root on guests that the viewer may see.
             assert vars_of(found, SESSION_STATE).get("userid") != "root@pam"
             assert root.cookie not in str(found)
 

@@ -1,4 +1,4 @@
-"""Strangers and users who send what no page sends: the server holds on to nothing of it."""
+"""Requests that no page sends, with and without a session: the server keeps nothing of them in memory."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_a_form_that_does_not_come_is_answered_in_time(stack: Stack) -> No
 
 
 async def served(ask: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
-    """The answer, asked for again where the server says that it is busy: so many open logs keep a slow machine busy."""
+    """Repeat the request while the server is busy: many open logs keep a slow machine busy."""
     async with asyncio.timeout(PATIENCE_S):
         while (answer := await ask()).status_code == httpx.codes.SERVICE_UNAVAILABLE:
             await answer.aclose()

@@ -1,4 +1,4 @@
-"""Frames that no page of ours sends, against a running web server: each ends in a line of the log at most, and in nothing else."""
+"""Frames that no page sends, against a running web server: each causes at most one line in the log."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ BEGINNINGS = [
 
 
 def new_lines(stack: Stack, before: int) -> list[str]:
-    """Without those of pages of former tests, whose jobs were deleted: no frame here names a job."""
+    """New lines of the log, without those of earlier tests' pages for deleted jobs. No frame here names a job."""
     lines = stack.children["web"].said()[before:].splitlines()
     return [line for line in lines if text.NO_SUCH_JOB not in line and text.NO_SUCH_TEMPLATE not in line]
 

@@ -1,4 +1,4 @@
-"""Every handler of the app, called with ids and values that no page sends: each ends in words for its user, none in a traceback."""
+"""Every event handler with ids and values that no page sends: each ends with a message, none with a traceback."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ HANDLERS: Final = {
 
 
 def calls(places: Sequence[int]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each handler with nothing, and with the value of each of ``places`` in all of its arguments."""
+    """Each handler without arguments, and with the value of each of ``places`` in all its arguments."""
     for name, function in HANDLERS.items():
         parameters = list(inspect.signature(function).parameters.values())[1:]
         yield name, {}
@@ -62,7 +62,7 @@ async def call_all(visitor: Visitor, page: str, places: Sequence[int]) -> None:
 
 @pytest.fixture
 async def said(stack: Stack, visitor: Visitor) -> Callable[[], str]:
-    """Signs in as an operator; what the web server has logged since."""
+    """Sign in as an operator; return a function that reads what the web server has logged since."""
     log = stack.children["web"]
     assert (await visitor.sign_in("operator@pve")).status_code == 303
     before = len(log.said())
@@ -70,7 +70,7 @@ async def said(stack: Stack, visitor: Visitor) -> Callable[[], str]:
 
 
 def traceback_in(said: str) -> str:
-    """The first traceback with the line that it belongs to."""
+    """The first traceback with the line before it."""
     return said[max(said.find("Traceback") - 300, 0) :][:4000] if "Traceback" in said else ""
 
 

@@ -1,4 +1,4 @@
-"""A job's copy of the ticket lives no longer than its user's session, and a new sign-in brings a new one."""
+"""A job's copy of the ticket is wiped with its user's session, and a new sign-in brings a new one."""
 
 from __future__ import annotations
 

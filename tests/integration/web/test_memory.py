@@ -1,4 +1,4 @@
-"""What many tabs leave behind in the memory of the real web process."""
+"""Memory that many closed tabs leave in the real web process."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 from tests.e2e.stack import Stack
 from tests.integration.web.conftest import Visitor, has_loaded, tab
 
-# Ten rounds show the same in 70 s more: 264 MiB after the second, 268 after the tenth; without an end of states 10 MiB more each round.
+# Ten rounds take 70 s more: 264 MiB after the second, 268 after the tenth. If states were kept: 10 MiB more per round.
 TABS, WARM_ROUNDS, ROUNDS, AT_ONCE = 200, 2, 4, 20
 MIB = 1 << 20
-# What the allocator keeps for the next ones differs from run to run.
+# How much memory the allocator keeps varies between runs.
 SPREAD_BYTES = 12 * MIB
 
 pytestmark = pytest.mark.timeout(600)
@@ -32,7 +32,7 @@ def resident_bytes(pid: int) -> int:
 
 
 async def open_and_close(visitor: Visitor, count: int) -> None:
-    """``count`` tabs, all loaded and then all closed."""
+    """Open ``count`` tabs, wait until all are loaded, then close all."""
     places = asyncio.Semaphore(AT_ONCE)
     all_open = asyncio.Barrier(count)
 

@@ -1,4 +1,4 @@
-"""``lxc-dashboard web`` on a port that somebody else has."""
+"""``lxc-dashboard web`` on a port that another process uses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ENDS_WITHIN_S = 60
 
 @contextlib.contextmanager
 def web(stack: Stack, port: int, name: str = "web by command") -> Iterator[Child]:
-    """The command as an operator starts it, over the stack's data."""
+    """Run the command as an operator does, with the stack's data."""
     child = stack.start(name, [sys.executable, "-m", "lxc_dashboard.cli", "web"], environ(stack, port))
     try:
         yield child
@@ -35,7 +35,7 @@ def environ(stack: Stack, port: int) -> dict[str, str]:
 
 
 def refusal(stack: Stack, port: int) -> str:
-    """What the command says as it ends with status 1."""
+    """The command's output when it ends with status 1."""
     command = [sys.executable, "-m", "lxc_dashboard.cli", "web"]
     ended = subprocess.run(
         command,

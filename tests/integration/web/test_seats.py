@@ -1,4 +1,4 @@
-"""A tab that goes from one process of the web server to another and back finds no old state there."""
+"""A tab that moves to another process of the web server and back finds no old state there."""
 
 from __future__ import annotations
 

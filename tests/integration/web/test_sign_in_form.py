@@ -27,7 +27,7 @@ async def rt(settings: Settings) -> AsyncIterator[Runtime]:
 
 @pytest.fixture(autouse=True)
 async def no_tries_yet(settings: Settings) -> None:
-    """Each test begins with all tries left."""
+    """Reset the limits of sign-in attempts before each test."""
     async with Redis.from_url(settings.REDIS_URL.get_secret_value()) as redis:
         for key in [key async for key in redis.scan_iter("auth:tries:*")]:
             await redis.delete(key)
@@ -106,7 +106,7 @@ async def test_an_endpoint_that_cannot_be_reached_is_told_apart(visitor: Visitor
 
 async def test_realms_of_a_registered_endpoint_are_listed(visitor: Visitor) -> None:
     listed = f"{routes.REALMS}?endpoint={await visitor.endpoint_id()}"
-    async with asyncio.timeout(60):  # a PVE that was slow for a moment is said to be silent for 10 s
+    async with asyncio.timeout(60):  # after one slow answer, PVE counts as silent for 10 s
         while not (found := (await visitor.get(listed)).json()["realms"]):
             await asyncio.sleep(0.2)
     assert {realm["name"] for realm in found} >= {"pam", "pve"}

@@ -1,4 +1,4 @@
-"""Connections that say nothing, by the hundred, to the real web server."""
+"""Hundreds of silent connections to the real web server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.e2e.stack import Stack
 from tests.integration.web.conftest import PATIENCE_S, Visitor, tab
 
 SILENT = 1200
-# Of this machine, and no trusted proxy as 127.0.0.1 is.
+# An address of this machine that is no trusted proxy, unlike 127.0.0.1.
 STRANGER = "127.0.0.2"
 SIGN_IN_WITHIN_S = 20
 HEADERS_WITHIN_S = 30
@@ -29,7 +29,7 @@ Opens = Callable[[int], list[socket.socket]]
 
 @pytest.fixture
 def opens(stack: Stack) -> Iterator[Opens]:
-    """Opens so many connections of a stranger to the web server that ask for nothing."""
+    """Opens connections from another address to the web server, which send nothing."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     host = urlsplit(stack.url)
@@ -46,7 +46,7 @@ def opens(stack: Stack) -> Iterator[Opens]:
 
 
 def still_open(clients: list[socket.socket]) -> list[socket.socket]:
-    """Those that the server has not closed: a closed one reads as ended."""
+    """The connections that the server has not closed."""
     looking = select.poll()
     for client in clients:
         looking.register(client, select.POLLIN)
@@ -55,7 +55,7 @@ def still_open(clients: list[socket.socket]) -> list[socket.socket]:
 
 
 def ask(client: socket.socket) -> None:
-    """Has one request answered, and leaves the connection open."""
+    """Send one request, read the answer, and leave the connection open."""
     client.sendall(f"GET {routes.LIVE} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     assert b" 200 " in client.recv(1 << 16)
 
@@ -72,7 +72,7 @@ async def test_silent_connections_of_one_address_keep_nobody_from_signing_in(
     async with tab(signed_in, "/nowhere") as opened:
         await opened.settled()
         spoken = []
-        # One at a time: of those opened at once, the last would be silent for too long.
+        # One at a time: if all were opened first, the last one would be silent for too long.
         for _ in range(SILENT_PER_ADDRESS + 20):
             spoken += await asyncio.to_thread(opens, 1)
             await asyncio.to_thread(ask, spoken[-1])
@@ -87,7 +87,7 @@ async def test_silent_connections_of_one_address_keep_nobody_from_signing_in(
 
 
 async def silent_socket_ends(visitor: Visitor) -> None:
-    """A page's socket that answers no ping."""
+    """A page's socket that answers no ping is closed."""
     address = f"{visitor.stack.url}/_event/?token=silent&EIO=4&transport=websocket"
     headers = {"Cookie": visitor.header, "Origin": visitor.stack.url}
     async with (

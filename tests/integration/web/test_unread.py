@@ -1,4 +1,4 @@
-"""Pages that ask on and on and read no answer, against the real web server."""
+"""Pages that send requests without reading the answers, against the real web server."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tests.e2e.stack import Stack
 from tests.integration.web.conftest import HYDRATE, PATIENCE_S, Visitor, has_loaded, tab
 from tests.integration.web.test_memory import MIB, memory_bytes
 
-# The queue, what the writer took from it, the page's state, and what the allocator keeps.
+# The queue, what the writer has taken from it, the page's state, and memory that the allocator keeps.
 KEPT_BYTES = 8 * UNSENT_BYTES
 ASKED_S = 40
-# Until the buffers of the kernel are full and the server waits.
+# Until the kernel's buffers are full and the server waits.
 FILLED_S = 12
 ENDED_WITHIN_S = 15
 EVENT = {"name": HYDRATE, "payload": {}, "router_data": {"pathname": "/create", "asPath": "/create", "query": {}}}
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.timeout(180)
 
 @contextlib.contextmanager
 def unread_page(visitor: Visitor) -> Iterator[socket.socket]:
-    """A page's websocket of which nothing is read."""
+    """A page's websocket that the test never reads."""
     place = urlsplit(visitor.stack.url)
     with socket.socket() as page:
         page.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -57,7 +57,7 @@ def frame(text: str) -> bytes:
 
 
 async def ask_for(page: socket.socket, seconds: float) -> None:
-    """Events that are each answered with the page's whole state, until the server has closed the socket."""
+    """Send events, each answered with the page's whole state, until the socket closes or the time is over."""
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     event = frame(f"42/_event,{json.dumps(['event', EVENT])}")

@@ -1,4 +1,4 @@
-"""Webhooks of git servers over the wire: every kind of proof right and wrong, and nothing for anybody without one."""
+"""Webhooks of git servers over HTTP: valid and invalid proofs of every kind, and no effect without one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def rt(settings: Settings) -> AsyncIterator[Runtime]:
 
 @pytest.fixture
 async def source_id(rt: Runtime) -> UUID:
-    """A git source that takes webhooks; the limits of this machine's address begin anew."""
+    """Store a git source that accepts webhooks, and reset the rate limit of this machine's address."""
     source = TemplateSource(
         name=f"hooked-{uuid4().hex[:8]}", kind=SourceKind.GIT.value, location="https://127.0.0.1:1/r"
     )

@@ -1,4 +1,4 @@
-"""Jobs that a test tells of by itself, as a worker would."""
+"""Jobs whose events a test writes itself, as a worker would."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VMIDS = itertools.count(7000)
 
 @dataclass
 class ToldJob:
-    """A run that this test works on itself."""
+    """A job that the test works on."""
 
     rt: Runtime
     row: Job
@@ -35,7 +35,7 @@ class ToldJob:
         return f"{routes.CREATIONS}/{self.row.id}"
 
     async def tell(self, *events: NewEvent, checkpoint: dict[str, Any] | None = None) -> None:
-        """Stored, and passed on as a worker does."""
+        """Store events and publish them, as a worker does."""
         async with self.rt.db.transaction() as tx:
             rows = await tx.events.append(self.row.id, OWNER, events, checkpoint=checkpoint)
         entries = [wire.encode(wire.of_row(row)) for row in rows]
@@ -52,7 +52,7 @@ class ToldJob:
 
 
 async def begin(rt: Runtime, visitor: Visitor, vmid: int | None = None) -> ToldJob:
-    """A running job of the visitor's."""
+    """Start a job of the visitor."""
     session = await session_of(rt, visitor)
     spec = ContainerSpec(NODE, "local:vztmpl/debian.tar.zst", "web-01", "local-lvm")
     async with rt.db.transaction() as tx:
@@ -68,7 +68,7 @@ async def begin(rt: Runtime, visitor: Visitor, vmid: int | None = None) -> ToldJ
 
 
 async def again(job: ToldJob, visitor: Visitor) -> None:
-    """As a retry and a worker that takes it."""
+    """Retry the job and take its lease, as a worker does."""
     session = await session_of(job.rt, visitor)
     async with job.rt.db.transaction() as tx:
         ticket = JobTicket(session.ticket, session.csrf_token)

@@ -1,4 +1,4 @@
-"""A database, Valkey, two endpoints, one of them a sandbox node, and people who are signed in at them."""
+"""A database, Valkey, two endpoints (one is a sandbox node) and users who are signed in."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ async def ann(rt: Runtime, sandbox: SandboxNode) -> Session:
 
 @pytest.fixture
 async def ben(rt: Runtime, sandbox: SandboxNode) -> Session:
-    """May create containers, too."""
+    """May also create containers."""
     return await endpoints.sign_in(rt, sandbox, "root@pam")
 
 
 @pytest.fixture
 async def eve(rt: Runtime, sandbox: SandboxNode) -> Session:
-    """May look, and create nothing."""
+    """May read, but not create."""
     return await endpoints.sign_in(rt, sandbox, "viewer@pve")

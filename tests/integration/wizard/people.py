@@ -1,4 +1,4 @@
-"""People at endpoints."""
+"""Users at endpoints."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from collections.abc import Callable
 
 from lxc_dashboard.services.auth.model import Session
 
-# A user at an endpoint, ``sandbox`` or ``other``, whom PVE has not let in.
+# Makes a session at the endpoint ``sandbox`` or ``other``, without a sign-in at PVE.
 People = Callable[..., Session]

@@ -1,4 +1,4 @@
-"""The wizard's draft: a user's own at an endpoint, encrypted, without secrets."""
+"""The wizard's draft: one for each user and endpoint, encrypted, without secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Presets of people who use one endpoint: whose they are, who sees them, and who may change them."""
+"""Presets at one endpoint: who owns, sees and may change them."""
 
 from __future__ import annotations
 

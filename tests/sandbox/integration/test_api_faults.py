@@ -1,4 +1,4 @@
-"""Faults: each as a client sees it, and gone after it ends."""
+"""Faults: the errors that a client sees, and normal answers after each fault ends."""
 
 from __future__ import annotations
 

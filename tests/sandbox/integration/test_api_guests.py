@@ -202,7 +202,7 @@ async def test_without_shell_mode_the_console_asks_for_a_login(it: Session) -> N
     async with console(it) as socket:
         await read_until(socket, b"con login: ")
         await type_in(socket, "root\n")
-        if asked[0] == 0:  # otherwise anybody gets in
+        if asked[0] == 0:  # otherwise no password is required
             await read_until(socket, b"Password: ")
             await type_in(socket, "wrong\n")
             await read_until(socket, b"con login: ")

@@ -1,4 +1,4 @@
-"""What only guests of root can do: be reachable from the machine, and have other users."""
+"""Features that only guests of root have: other users, and addresses that the machine can reach."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="guests that the machi
 
 VMID = 101
 DEADLINE_S = 60
-# Serves one page to each connection, with tools of every guest.
+# Serves one page to each connection, with tools that every guest has.
 SERVER = """
 import socket
 server = socket.create_server(("0.0.0.0", 8080))

@@ -1,4 +1,4 @@
-"""Guests with systemd: units really run, and nothing of them stays on the machine."""
+"""Guests with systemd: units really run, and nothing of them remains on the machine."""
 
 from __future__ import annotations
 

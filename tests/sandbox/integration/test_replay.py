@@ -1,21 +1,20 @@
-"""The sandbox answers as the recorded PVE did: status, reason, message and errors alike, data of the same shape.
+"""The sandbox answers as the recorded PVE did: the same status, reason, message and errors, and data of the same shape.
 
-Each scene starts from the lab's machine and replays its exchanges in the order of the recording. Left out of the
-recording, and why:
+Each scene starts from the lab's machine and replays its exchanges in the order of the recording. Changed or left out:
 
 - ``auth_login_*`` and ``token_*`` exchanges keep their meaning, but send this lab's own secrets (they were masked).
 - ``backend_*``, ``cluster2_pve2_proxy_down_*``: daemons that can be stopped one by one are not simulated; an
   unreachable node (595, no body) is, and so are lost connections. ``pmxcfs_down_*`` is tested elsewhere.
-- ``pvestatd_down_*``: figures that stand still have no shape of their own; ``freeze_statistics`` is tested elsewhere.
-- ``quorum_lost_config_put``, ``quorum_lost_delete_local``: the fake refuses every write with ``no quorum``, where PVE
+- ``pvestatd_down_*``: frozen figures have no shape of their own; ``freeze_statistics`` is tested elsewhere.
+- ``quorum_lost_config_put``, ``quorum_lost_delete_local``: the sandbox refuses every write with ``no quorum``. PVE
   fails on the file and has already removed a disk.
 - ``restore_*``, ``vzdump_stop_mode``: archives have no contents here, and mail is not sent.
 - ``delete_while_creating``: it was recorded when the container ran already.
-- ``start_fails_no_init_110``, ``create_disk_too_small__task_log``: what tar and lxc-start print is their affair.
+- ``start_fails_no_init_110``, ``create_disk_too_small__task_log``: the output of tar and lxc-start is not simulated.
 - ``node_services``, ``node_dns``, ``node_subscription``, ``cluster_log``, ``ha_resources``, ``fw_lxc_rules``,
   ``vncproxy``, ``resize_ok__task_log``, ``clone_ok__task_log``: the product does not rely on them.
 - ``route_double_slash``, ``http_*``, ``route_plain_http_on_8006``: the client never sends such requests.
-- ``lxc_interfaces_running_systemd_121`` and other twins of an exchange that is replayed.
+- ``lxc_interfaces_running_systemd_121`` and other duplicates of a replayed exchange.
 """
 
 from __future__ import annotations

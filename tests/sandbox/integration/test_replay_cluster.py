@@ -29,7 +29,7 @@ async def test_a_node_that_is_gone(tmp_path: Path) -> None:
 async def test_no_quorum(tmp_path: Path) -> None:
     async with lab(tmp_path, nodes=2) as it:
         with_mixed(it.node)
-        del guest_of(it, 120).config["tags"]  # the recording has it removed, and no other has tags
+        del guest_of(it, 120).config["tags"]  # the recording removes it, and no other guest has tags
         await it.http.get("/api2/json/nodes", headers=await it.headers("root@pam", csrf=False))
         it.node.lose_quorum()
         it.node.node_offline("pve2")

@@ -140,7 +140,7 @@ def test_bases_that_no_guest_lies_over_are_named_for_removal(tmp_path: Path) -> 
     made(bases, "another-users", "1000")
     (bases / "killed.left").mkdir()
     assert {path.name for path in unused_bases(bases, "0")} == {"old.left", "killed.left"}
-    assert not old.folder.exists()  # a killed removal leaves no half base
+    assert not old.folder.exists()  # a killed removal leaves no incomplete base
     fcntl.flock(held, fcntl.LOCK_UN)
     os.close(held)
     assert {path.name for path in unused_bases(bases, "0")} == {"old.left", "killed.left", "open.left"}

@@ -19,7 +19,7 @@ words = st.lists(st.text(st.characters(exclude_characters="\0", exclude_categori
 
 @given(words)
 def test_quoted_words_are_read_as_a_shell_reads_them(arguments: list[str]) -> None:
-    expected = PctCall(tuple(arguments)) if arguments else None  # without arguments a shell does no harm
+    expected = PctCall(tuple(arguments)) if arguments else None  # without arguments a shell is harmless
     assert pct_call(shlex.join(["pct", *arguments])) == expected
 
 

@@ -1,4 +1,4 @@
-"""A repository behind real servers on loopback, and settings that let sources be read from them."""
+"""A repository behind real servers on loopback, and settings that allow sources there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An export that was pushed to git is stored with what its manifest says, whatever folder of it is read."""
+"""An export pushed to git is stored as its manifest says, whether the source reads all of it or a subfolder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens to a source in the middle of its pass: a push, a cancelled worker, a change, a lease that runs out."""
+"""Events during a source's pass: a push, a cancelled worker, a change of the source, a lease that expires."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def test_a_push_in_the_middle_of_a_pass_is_not_missed(
     first = asyncio.create_task(passes.sync_source(rt, ann, source_id))
     await asked_anew(https, asked)
     await passes.request_pass(rt, source_id)
-    await passes.run_requested(rt, str(source_id))  # the worker finds the source being read, and leaves
+    await passes.run_requested(rt, str(source_id))  # the worker finds that another pass reads the source, and returns
     go_on(https)
     await first
     async with rt.db.transaction() as tx:

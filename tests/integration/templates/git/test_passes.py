@@ -1,4 +1,4 @@
-"""A source is added and read, as often as it is asked for and no oftener: over either wire, by hand and by schedule."""
+"""Sources are added and read once per request: over HTTPS and SSH, by hand and by schedule."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ async def test_the_schedule_reads_what_is_due_and_requests_whose_worker_died(
     asked = len(https.requests)
     await passes.sync_due(rt)
     assert len(https.requests) == asked
-    await sync_requests.add(rt.bus, by_hand)  # of one that died
+    await sync_requests.add(rt.bus, by_hand)  # as a worker that died leaves it
     repository.path.rename(repository.path.with_name("away.git"))
     async with rt.db.transaction() as tx:
         (await tx.sources.get(due)).tried_at = now() - timedelta(seconds=61)

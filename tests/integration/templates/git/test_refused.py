@@ -1,4 +1,4 @@
-"""What may not be done to sources, by whom, and how often."""
+"""Changes of sources that are refused, for which users, and rate limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A source that was removed: not read any more, and gone but for what containers were built from."""
+"""A removed source is not read again. Only revisions that containers were built from remain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What opens a source: sealed, told to nobody, kept where nothing else is given, named where it cannot be read."""
+"""A source's secrets: stored encrypted, never shown, kept if no new ones are given, reported if unreadable."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ async def test_secrets_are_stored_sealed_and_told_to_nobody(
     shown = repr(await view(rt, ann))
     assert not any(secret in text for secret in (TOKEN, HOOK) for text in (stored, shown))
     assert (await view(rt, ann)).takes_webhooks
-    # kept where nothing else is given, for this address only
+    # without new secrets the old ones are kept, for this address only
     await registry.update(rt, ann, source_id, dataclasses.replace(wanted, name="crew"))
     await passes.sync_source(rt, ann, source_id)
     for place in (wanted.location.replace("localhost", "127.0.0.1"), wanted.location.replace("recipes", "others")):
         with pytest.raises(InvalidInputError) as caught:
             await registry.update(rt, ann, source_id, dataclasses.replace(wanted, location=place))
         assert list(caught.value.fields) == ["password"]
-    # and forgotten where that is asked for
+    # and deleted on request
     https.password = ""
     await registry.update(rt, ann, source_id, dataclasses.replace(wanted, secrets=GitSecrets(), webhook_secret=""))
     async with rt.db.transaction() as tx:
@@ -73,7 +73,7 @@ async def test_who_gives_no_secrets_keeps_those_that_another_gives_meanwhile(
     async with rt.db.transaction() as tx:
         source = await tx.sources.get(source_id)
         assert (tx.sources.secrets(source), source.every_s) == (given, 300)
-    # of another address by then, they are not sent to this one
+    # another user has changed the address: the secrets are not sent to it
     https.hold, asked = threading.Event(), len(https.requests)
     slow = asyncio.create_task(registry.update(rt, ann, source_id, wanted))
     await asked_anew(https, asked)

@@ -1,4 +1,4 @@
-"""What a source held and holds no more keeps its templates, marked, until it is back."""
+"""Templates that vanish from their source are kept and marked until they return."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Guests have a system of their own, whatever happens to the machine's."""
+"""Guests have their own system, independent of changes to the machine's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.sandbox.integration.guests.guest_commands import PROJECT, VMID, outpu
 
 DEADLINE_S = 120
 INSTALLED = "later later 640 /etc/later.conf\n"
-# Opens a sandbox in a mount namespace, where the machine gets a package with a new user meanwhile.
+# Opens a sandbox in a mount namespace. There the machine installs a package with a new user while the sandbox runs.
 PROGRAM = """
 import asyncio, sys
 from pathlib import Path

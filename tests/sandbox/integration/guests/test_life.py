@@ -1,4 +1,4 @@
-"""The life of a guest: start, stop, kill, destroy, and what outlives the sandbox."""
+"""The life of a guest: start, stop, kill, destroy, and what remains after the sandbox ends."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ async def test_guests_have_a_layer_and_an_address_each_and_reach_each_other(gues
     assert (await output_of(guest, "cat /etc/who"), await output_of(guest, "cat /etc/who", 102)) == ("one", "two")
     first, second = (await guest.address(101), await guest.address(102))
     assert first != second
-    # As on one bridge of PVE. Nothing listens on that port: the other guest refuses the connection.
+    # As on a bridge of PVE. Nothing listens on that port: the other guest refuses the connection.
     script = f"exec 3<>/dev/tcp/{second.split('/')[0]}/9"
     status, output = await run_in(guest, VMID, ["timeout", str(DEADLINE_S), "bash", "-c", script])
     assert status != 124

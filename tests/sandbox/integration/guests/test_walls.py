@@ -1,4 +1,4 @@
-"""What a guest does not see of the machine, and cannot do to it."""
+"""What of the machine a guest cannot see or change."""
 
 from __future__ import annotations
 
