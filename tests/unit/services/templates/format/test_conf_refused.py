@@ -1,4 +1,4 @@
-"""What is refused in a template's configuration, with its file, line and key."""
+"""What is invalid in a template's configuration, with its file, line and key."""
 
 from __future__ import annotations
 
