@@ -102,7 +102,7 @@ def test_every_setting_is_documented() -> None:
 
 
 def test_every_room_is_in_the_tree() -> None:
-    """By its path, or by its name after a path in the same folder."""
+    """The tree has its path, or only its name after a path in the same folder."""
     tree = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").partition("## Tree")[2].partition("\n## ")[0]
     named = {word.removesuffix("/").rpartition("/")[2] for word in re.findall(r"`([\w./-]+)`", tree)}
     product = ROOT / "lxc_dashboard"

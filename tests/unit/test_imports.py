@@ -17,7 +17,7 @@ def modules() -> dict[str, Path]:
 
 
 def imported(body: list[ast.stmt]) -> Iterator[str]:
-    """The modules imported when this one is imported, so without ``if TYPE_CHECKING`` and without functions."""
+    """The names imported at module level. Skips functions and ``if TYPE_CHECKING``."""
     for node in body:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

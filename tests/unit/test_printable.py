@@ -1,4 +1,4 @@
-"""The result has no characters that hide or reorder text."""
+"""Printable text has no characters that hide or reorder text."""
 
 from __future__ import annotations
 

@@ -19,7 +19,8 @@ READ_AGAIN = {"services/creation/steps/notes.py"}
 QUIET_CALLS = {"compile", "debug", "info", "warning_once", "exception", "search", "match", "sub", "execute", "field"}
 LOGGERS = {"log", "logger", "httpcore"}
 QUIET_KEYWORDS = {"class_name", "id", "detail"}
-# Minimum numbers of words, with a space. The first is for texts that begin with a capital letter or a parameter.
+# A sentence has a space and a minimum number of words.
+# The first number is for texts that begin with a capital letter or a parameter.
 WORDS, WORDS_IN_SMALL = 3, 4
 WORD = re.compile(r"(?<![\w-])[A-Za-z]+(?![\w-])")
 CODE = re.compile(
@@ -41,7 +42,7 @@ def sentences(path: Path) -> list[str]:
 
 
 def quiet(tree: ast.AST) -> Iterator[ast.AST]:
-    """The nodes whose strings no user reads: logs, patterns, internal errors, CSS classes, search strings for PVE's text."""
+    """Yield nodes with strings that no user reads: logs, patterns, internal errors, CSS classes, text to find in PVE's."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In):
             yield node.left

@@ -1,4 +1,4 @@
-"""A cancel ends within 15 s: the sum of the timeouts of its parts."""
+"""A cancel ends within 15 s, counting the timeouts of all its parts."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def test_ports_and_units_are_told_from_what_the_kernel_and_systemd_say() -> None
         each["port"]: (each["address"], each["process"], each["public"]) for each in found if each["kind"] == "port"
     }
     assert ports == {
-        80: ("0.0.0.0", "nginx", True),  # noqa: S104 - the guest's address, no bind
+        80: ("0.0.0.0", "nginx", True),  # noqa: S104 - an address in the guest, not bound here
         443: ("::", "", True),
         631: ("::1", "", False),
         5432: ("127.0.0.1", "postgres", False),

@@ -1,4 +1,4 @@
-"""A guest that cannot be entered, from the start or since a step."""
+"""A guest that could never be entered, or no longer can."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def task(number: int, vmid: int, kind: str = "vzstart", *, running: bool = False
 
 @dataclass
 class Pve:
-    """A PVE whose ``places`` are the node of each guest."""
+    """A PVE. ``places``: the node of each guest."""
 
     places: dict[int, str]
     tasks: list[dict[str, Any]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""The shown commands send PVE the dashboard's parameters. Bash runs them with stand-ins that record arguments."""
+"""The shown commands send PVE the dashboard's parameters. Bash runs them with stand-ins for the programs."""
 
 from __future__ import annotations
 

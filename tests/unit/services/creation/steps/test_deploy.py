@@ -1,4 +1,4 @@
-"""Files that wait for their target folder, and a guest that another job prepared. By the guest's answers."""
+"""Files whose folder or owner does not exist yet, and a guest that another job prepared. By the guest's answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a job continues when a script or its packages end in the guest."""
+"""How a job continues after a script or an installation of packages has ended."""
 
 from __future__ import annotations
 

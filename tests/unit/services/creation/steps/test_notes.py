@@ -1,4 +1,4 @@
-"""The notes that name the owner of a container."""
+"""The notes in PVE that name the job of a container."""
 
 from __future__ import annotations
 

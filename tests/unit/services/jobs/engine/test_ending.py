@@ -1,4 +1,4 @@
-"""The end of a job is written once, even if the answer is lost. Passwords and rows without use are then deleted."""
+"""The end of a job is written once, even if the answer is lost. Passwords and rows no longer needed are deleted."""
 
 from __future__ import annotations
 

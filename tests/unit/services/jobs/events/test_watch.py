@@ -68,7 +68,7 @@ async def test_a_job_that_ends_is_told_to_its_end_and_its_page_looks_once_more()
 
 
 async def test_a_failed_job_that_is_retried_is_told_on_from_where_it_failed() -> None:
-    failed = [job(FAILED)] * 3  # read before following, by following, and after it
+    failed = [job(FAILED)] * 3  # read before ``follow``, in it, and after it
     retried = [job(QUEUED, 2), job(READY, 2)]
     told = [[event(1, "error")], [event(1, "error"), event(2, "complete")]]
     assert await seen(*failed, *retried, told=told) == [["error 1"], [], ["complete 2"], []]

@@ -1,4 +1,4 @@
-"""What is found as a secret, and what must not be. All secrets here are invented or assembled from parts."""
+"""Text that is found as a secret, and text that must not be. All secrets here are invented or assembled from parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading a folder of templates: where its parts may be. One broken template does not affect the others."""
+"""Reading a folder of templates: where the parts of a template may be. A broken template does not affect the others."""
 
 from __future__ import annotations
 
