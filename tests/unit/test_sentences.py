@@ -42,7 +42,10 @@ def sentences(path: Path) -> list[str]:
 
 
 def quiet(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield nodes with strings that no user reads: logs, patterns, internal errors, CSS classes, text to find in PVE's."""
+    """Yield nodes with strings that no user reads.
+
+    These are logs, patterns, internal errors, CSS classes and text to find in PVE's messages.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In):
             yield node.left
