@@ -50,9 +50,9 @@ SCRIPTS = 5
 LINES = 30
 GAP_S = 0.1
 MUST_REACH = 1.15
-PCT_CALLS = 4  # that one creation alone may need beside PVE's tasks
+PCT_CALLS = 4  # that one creation alone may add to PVE's tasks
 ENDS_WITHIN_S = 120.0
-SESSIONS_A_CONNECTION = 4  # of the 10 that a server allows: an ended one counts until both sides know
+SESSIONS_A_CONNECTION = 4  # of the 10 that a server allows: an ended session counts until both sides know
 USER = "root@pam"
 TEMPLATE = "bench-creation"
 FIRST_VMID = 7001
@@ -63,7 +63,7 @@ CONF = 'TEMPLATE_APP="{}"\nTEMPLATE_RAM=256\nTEMPLATE_DISK=1\nTEMPLATE_OS=debian
 
 
 def main() -> int:
-    at_once = {"CREATES_PER_NODE": str(AT_ONCE)}  # as the bare script, which has no limit
+    at_once = {"CREATES_PER_NODE": str(AT_ONCE)}  # like the bare script, which has no limit
     with (
         tempfile.TemporaryDirectory(prefix="bench-creation-") as folder,
         running_stack(Path(folder), "--pct-s", str(PCT_S), web=False, settings=at_once) as stack,

@@ -55,8 +55,8 @@ class BareScript:
         await asyncio.gather(*(self._clear(vmid, node) for vmid, node in placed(vmids)))
 
     async def _make(self, vmid: int, node: str, scripts: Sequence[str]) -> None:
-        await self._look(vmid, node)  # as the review
-        await self._look(vmid, node)  # as the worker
+        await self._look(vmid, node)  # as the review step does
+        await self._look(vmid, node)  # as the worker does
         await self._create(vmid, node)
         await self._start(vmid, node)
         await self._phase(vmid, node)

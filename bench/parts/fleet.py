@@ -41,7 +41,7 @@ class Fleet:
         return float(await self._ask("changed", vmid, status))
 
     async def received(self, method: str, path: str) -> float:
-        """When the API received the last such request whose path ends so, in epoch seconds; 0 where there was none."""
+        """When the API last received such a request, whose path ends in ``path``, in epoch seconds. 0 for none."""
         return float(await self._ask("received", method, path))
 
     async def requests(self) -> int:

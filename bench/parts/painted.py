@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.async_api import Page
 
-# In epoch seconds: when each row was first painted with each status, and when somebody clicked last.
+# In epoch seconds: when each row was first painted with each status, and when the page was last clicked.
 WATCH = """() => {
   window.painted = {};
   const note = () => {
@@ -28,12 +28,12 @@ WATCH = """() => {
 
 
 async def watch(page: Page) -> None:
-    """Note from now on what the list paints and where it is clicked."""
+    """Start recording what the list paints and when it is clicked."""
     await page.evaluate(WATCH)
 
 
 async def forget(page: Page, vmid: int, status: str) -> None:
-    """Note again when the row is painted with this status."""
+    """Forget when the row was painted with this status, so that the next paint is recorded."""
     await page.evaluate("(key) => { delete window.painted[key]; }", f"{vmid} {status}")
 
 

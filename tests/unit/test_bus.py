@@ -1,4 +1,4 @@
-"""What a server of Redis refuses, as the callers of the bus are told."""
+"""How errors of the Redis server reach the callers of the bus."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FULL = "MISCONF Errors writing to the AOF file: No space left on device"
 
 @asynccontextmanager
 async def refusing(with_words: str) -> AsyncIterator[Bus]:
-    """A server that says nothing but this to each command."""
+    """A bus whose server answers each command with this error."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while (line := await reader.readline()).startswith(b"*"):

@@ -1,4 +1,4 @@
-"""The command line, as far as it needs no service."""
+"""The command line, without any service."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KEY = "ab" * 32
 
 @pytest.fixture
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """No setting of the product's set."""
+    """An environment without settings of the product."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(f"{name}_FILE", raising=False)
@@ -62,7 +62,7 @@ def test_help_names_every_command() -> None:
     ],
 )
 def test_a_usage_line_names_a_command_that_can_be_typed(words: list[str], usage: str) -> None:
-    """The installed command runs the module, as this does."""
+    """The installed command runs the same module."""
     command = [sys.executable, "-m", "lxc_dashboard.cli", *words]
     shown = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert usage in " ".join((shown.stdout + shown.stderr).split())
@@ -158,7 +158,7 @@ def test_a_port_that_listens_on_the_other_loopback_is_taken_too() -> None:
 def test_a_port_is_held_once_and_only_a_server_of_the_same_user_binds_it() -> None:
     port = free_port()
     with hold("127.0.0.1", port):
-        for host in ("127.0.0.1", "0.0.0.0"):  # noqa: S104 -- as an operator asks for it
+        for host in ("127.0.0.1", "0.0.0.0"):  # noqa: S104 -- as an operator may choose
             with pytest.raises(ConflictError, match=rf"^Port {port} is in use"), hold(host, port):
                 raise AssertionError
         with socket.create_server(("127.0.0.1", port), reuse_port=True) as server:

@@ -1,4 +1,4 @@
-"""``lxc-dashboard template``, as far as it needs no service."""
+"""``lxc-dashboard template``, without any service."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONF = "TEMPLATE_OS=debian\n"
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of the product's set."""
+    """Remove the product's settings from the environment."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(f"{name}_FILE", raising=False)

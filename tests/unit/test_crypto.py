@@ -1,4 +1,4 @@
-"""Secrets come back only with their key, at their place, and unaltered."""
+"""A secret can be decrypted only with its key, in its place, and unaltered."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_ciphertext_shorter_than_its_tag_is_noticed() -> None:
 
 
 def test_one_secret_has_one_spelling() -> None:
-    token = RING.encrypt(b"x", **PLACE)  # 17 bytes: the last character has spare bits
+    token = RING.encrypt(b"x", **PLACE)  # 17 bytes: the last character has unused bits
     last = token[-1]
     respelled = token[:-1] + ALPHABET[ALPHABET.index(last) + 1]
     with pytest.raises(TamperedError, match="canonical"):

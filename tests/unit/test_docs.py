@@ -1,4 +1,4 @@
-"""Every command line that the docs and the product's own advice show is one that the command takes."""
+"""The command accepts every command line in the docs and in the product's own advice."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ DOCS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
 SOURCES = sorted([*ROOT.glob("lxc_dashboard/**/*.py"), *ROOT.glob("pve_sandbox/**/*.py")])
 PLACES: Final = (".", "tasks", "lxc_dashboard/**", "pve_sandbox/**")
 PROGRAM: Final = "lxc-dashboard"
-USAGE: Final[type[Exception]] = typer.BadParameter.__mro__[1]  # typer does not give it by name
+USAGE: Final[type[Exception]] = typer.BadParameter.__mro__[1]  # typer does not export it
 WHERE_IT_ENDS = re.compile(r"\s(?:#|\||&&|;|>)\s?.*")
 MENTION = re.compile(rf"(?<!`)`(?:\S*/)?{PROGRAM} ([^`\n]+)`(?!`)")
 DOCSTRING = re.compile(rf"``{PROGRAM} ([^`\n]+)``")
 
 
 def fenced(text: str) -> list[str]:
-    """The whole command lines of fenced blocks, those that go on in the next line joined."""
+    """The command lines of fenced blocks. Continued lines are joined."""
     blocks = re.findall(r"^ *```\w*\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
     lines = [line.strip() for block in blocks for line in re.sub(r"\\\n\s*", "", block).splitlines()]
     return [WHERE_IT_ENDS.sub("", line) for line in lines if line.startswith(f"{PROGRAM} ")]
 
 
 def mentioned(text: str) -> list[str]:
-    """The commands that stand within a sentence: ``template list|lint`` is two."""
+    """The commands within sentences. ``template list|lint`` counts as two."""
     found = [line for pattern in (MENTION, DOCSTRING) for line in pattern.findall(text)]
     return [each for line in found for each in alternatives(line)]
 
@@ -43,13 +43,13 @@ def alternatives(line: str) -> list[str]:
 
 
 def parse(words: list[str], *, whole: bool) -> None:
-    """Raises ``USAGE`` for what the command does not take; for what is missing only where it is ``whole``."""
+    """Raise ``USAGE`` for invalid words, and for missing ones if ``whole``."""
     command: Any = typer.main.get_command(app)
     context = None
     try:
         while hasattr(command, "resolve_command"):
             if not words:
-                return  # a group by its name
+                return  # only the name of a group
             context = command.make_context(PROGRAM, words, parent=context)
             _, command, words = command.resolve_command(context, words)
         command.make_context(PROGRAM, words, parent=context)
@@ -102,7 +102,7 @@ def test_every_setting_is_documented() -> None:
 
 
 def test_every_room_is_in_the_tree() -> None:
-    """By its path, or by its name behind that of one beside it."""
+    """The tree has its path, or only its name after a path in the same folder."""
     tree = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").partition("## Tree")[2].partition("\n## ")[0]
     named = {word.removesuffix("/").rpartition("/")[2] for word in re.findall(r"`([\w./-]+)`", tree)}
     product = ROOT / "lxc_dashboard"
@@ -119,7 +119,7 @@ LINKS = [
 FILES = [
     (file, name)
     for file in DOCS
-    if file.name != "CHANGELOG.md"  # what stood there once is its subject
+    if file.name != "CHANGELOG.md"  # it also names files of the past
     for name in sorted(set(re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.(?:py|js|lock))`", file.read_text(encoding="utf-8"))))
 ]
 
@@ -145,7 +145,7 @@ def test_a_file_that_is_named_is_there() -> None:
 
 
 SECURITY = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
-# The sections of OWASP ASVS 5.0 that have requirements of level 1 or 2, by chapter.
+# The sections of OWASP ASVS 5.0 with requirements of level 1 or 2, by chapter.
 ASVS: Final = (
     *("12345", "1234", "23457", "1234", "1234", "1234568", "123456", "1234", "12"),
     *("1234567", "123456", "123", "1234", "123", "123", "12345", "123"),
@@ -155,7 +155,7 @@ ASVS_ROW = re.compile(r"^\| (\d+\.\d[\d., -]*) \| ([^|]+) \| ([^|]+) \| ([^|]+) 
 
 
 def sections_of(place: str) -> list[str]:
-    """``10.1-10.7`` is seven."""
+    """``10.1-10.7`` is seven sections."""
     found = []
     for part in place.split(", "):
         first, _, last = part.partition("-")

@@ -19,18 +19,18 @@ from lxc_dashboard.text.messages.remedies import WithRemedy
 
 PRODUCT = Path(lxc_dashboard.__file__).parent
 DECLARES = re.compile(r"^class \w+\(\w*Code\):", re.MULTILINE)
-# What tells a code: the place of the code among the arguments.
+# The functions that send a code, with the position of the code among their arguments.
 TELLS = {"tell": 0, "tell_once": 1, "of": 0, "note": 0, "error": 1, "warning": 1}
-# Codes without parameters: the begin of a step, and the default reason of an error class.
+# Codes without parameters: the start of a step, and the default reason of an error class.
 BEGINS = {"begins", "default"}
-# No parameters of a text: where an event belongs, and a message of which the remedy alone is quoted.
+# Keyword arguments that are no parameters of a text: the place of an event, and a message quoted for its remedy only.
 OWN = {"place", "advice"}
-# Told by the database floor, which knows no enum of services.
+# Sent by the database layer, which cannot import enums of services.
 BELOW = {JobCode.SIGN_IN_ENDED}
 
 
 def codes() -> dict[str, MessageCode]:
-    """By ``Class.MEMBER``, of all modules that declare some."""
+    """All codes by ``Class.MEMBER``."""
     for path in PRODUCT.rglob("*.py"):
         if DECLARES.search(path.read_text()):
             importlib.import_module(".".join(path.relative_to(PRODUCT.parent).with_suffix("").parts))
@@ -43,7 +43,7 @@ def kinds(base: type[MessageCode]) -> Iterator[type[MessageCode]]:
 
 
 def placeholders(words: str | tuple[str, str] | WithRemedy) -> set[str]:
-    """``remedy`` is that of a message among the parameters."""
+    """The parameters of a text, without ``remedy``, which comes from a message among them."""
     each = (words,) if isinstance(words, str) else words
     found = {name for part in each for _, name, _, _ in Formatter().parse(part) if name}
     if isinstance(words, WithRemedy):
@@ -52,7 +52,7 @@ def placeholders(words: str | tuple[str, str] | WithRemedy) -> set[str]:
 
 
 class Module:
-    """The codes that one module tells, each with the names of its parameters."""
+    """The codes that one module sends, each with the names of its parameters."""
 
     def __init__(self, path: Path, known: dict[str, MessageCode]) -> None:
         self._known = known
@@ -79,7 +79,7 @@ class Module:
         yield from ((code, set()) for code in self._named.get("default", ()))
 
     def _codes(self, node: ast.expr) -> Iterator[MessageCode]:
-        """All codes that an expression may be, also by the names of what holds them in this module."""
+        """All codes that an expression may be. Names are resolved within this module."""
         yield from self._direct(node)
         for part in ast.walk(node):
             name = part.attr if isinstance(part, ast.Attribute) else getattr(part, "id", "")
@@ -92,7 +92,7 @@ class Module:
 
 
 def named(node: ast.AST, parameters: dict[str, list[str]]) -> Iterator[tuple[str, ast.expr]]:
-    """What the node gives a name to: a variable, a keyword, or a parameter of the module's own functions."""
+    """The values that the node names: as a variable, a keyword, or a parameter of the module's own functions."""
     match node:
         case ast.Assign(targets=[ast.Name(id=name)], value=value):
             yield name, value

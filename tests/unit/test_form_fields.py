@@ -1,4 +1,4 @@
-"""Everything that knows the container form's fields agrees with their table. A test lists all fields that somebody forgot."""
+"""All code that knows the container form's fields agrees with their table. A failure lists the differing fields."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ IN_FORM = [row for row in FIELDS if row.in_form]
 IN_API = [row for row in FIELDS if row.in_api]
 IN_SPEC = [row for row in FIELDS if row.in_spec]
 SCHEMA: Mapping[str, Any] = json.loads(document())["components"]["schemas"]["CreationRequest"]["properties"]
-# No field takes it: neither text, nor a whole number, a flag or a list.
+# Invalid for every field: it is no text, whole number, flag or list.
 NOTHING_VALID = 1.5
 
 
@@ -41,7 +41,7 @@ def offenders(rows: list[Field], agrees: Callable[[Field], bool]) -> list[str]:
 
 
 def changed(row: Field) -> Any:
-    """A value other than the default, of the fields whose values the table knows."""
+    """A value other than the default, for fields whose values are in the table."""
     if row.is_flag:
         return not row.default
     if row.is_number:
@@ -173,7 +173,7 @@ def test_every_field_has_its_words() -> None:
 
 def test_the_wizard_has_an_input_for_every_field_with_its_bounds() -> None:
     page = str(configure_step())
-    # A mount point's inputs are named by its row.
+    # The inputs of a mount point have the name of its row.
     rows = [row for row in IN_FORM if row.name != "mounts"]
     assert offenders(rows, lambda row: f'name:"{row.name}"' in page) == []
     numbers = [row for row in rows if row.is_number and row.default is not None]

@@ -101,7 +101,7 @@ def test_who_may_not_write_there_serves_what_is_built_and_is_told_to_have_it_bui
     frontend.ensure_built(ENVIRON)
     lock = root / frontend.BUILD_LOCK
     lock.unlink()
-    lock.mkdir()  # opens for nobody, root neither
+    lock.mkdir()  # cannot be opened, even by root
     assert not frontend.ensure_built(ENVIRON)
     (root / "assets" / "x.css").write_text("changed")
     with pytest.raises(FrontendError, match="as its owner"):
@@ -143,7 +143,7 @@ def test_a_build_is_ended_when_it_takes_too_long(tmp_path: Path, monkeypatch: py
 
 
 def test_two_at_once_build_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also who comes when the first has made the folder anew, as Reflex does."""
+    """Also for callers that start after the first build has recreated the folder, as Reflex does."""
     anew = (
         "import os, shutil, time; shutil.rmtree('.web'); os.mkdir('.web'); open('begun', 'w').close(); time.sleep(1)\n"
     )

@@ -1,4 +1,4 @@
-"""Imports go one way: whichever module a process begins with, it can be imported."""
+"""Imports have no cycles, so a process can import any module first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def modules() -> dict[str, Path]:
 
 
 def imported(body: list[ast.stmt]) -> Iterator[str]:
-    """What runs at the import of a module: nothing below ``if TYPE_CHECKING``, and nothing in functions."""
+    """The names imported at module level. Skips functions and ``if TYPE_CHECKING``."""
     for node in body:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -38,4 +38,4 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         for name, path in known.items()
     }
     assert len(graph) > 100
-    TopologicalSorter(graph).prepare()  # raises ``CycleError`` with the modules of the circle
+    TopologicalSorter(graph).prepare()  # raises ``CycleError`` with the modules of the cycle

@@ -1,4 +1,4 @@
-"""``requirements.lock``: all of it pinned and hashed, and no word of where it was found."""
+"""``requirements.lock`` pins and hashes every package, and names no index."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HASHED = re.compile(r"[a-z0-9._-]+(\[[a-z0-9,_-]+\])?==\S+( ; [^\\]+)?( --hash=s
 
 
 def entries() -> list[str]:
-    """One line each, without comments."""
+    """One line per package, without comments."""
     whole = (ROOT / "requirements.lock").read_text(encoding="utf-8").replace("\\\n", " ")
     return [" ".join(line.split()) for line in whole.splitlines() if line.strip() and not line.startswith("#")]
 

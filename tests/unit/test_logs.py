@@ -1,4 +1,4 @@
-"""What strangers send stands in the log as text, and within its own line."""
+"""Untrusted input is logged as text, within its own line."""
 
 from __future__ import annotations
 

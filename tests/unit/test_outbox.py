@@ -1,4 +1,4 @@
-"""What runs tell: passed on in order, all that waits in one call, and dropped where Redis is away."""
+"""The outbox passes entries on in order, all waiting ones in one call. It drops them while Redis is unavailable."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lxc_dashboard.timing import Timing
 
 
 class Calls:
-    """A bus that keeps what it was given, held back and away as a test wants."""
+    """A bus that records its calls. ``goes_on`` holds them back, ``away`` makes them fail."""
 
     def __init__(self) -> None:
         self.calls: list[dict[str, list[bytes]]] = []

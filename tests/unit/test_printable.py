@@ -1,4 +1,4 @@
-"""Nothing that hides or turns text is left in it."""
+"""Printable text has no characters that hide or reorder text."""
 
 from __future__ import annotations
 

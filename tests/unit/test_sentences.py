@@ -1,4 +1,4 @@
-"""Sentences stand in ``text/`` only: what else the product says to people is a code."""
+"""Sentences are in ``text/`` only. Elsewhere the product uses codes for what people read."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from pathlib import Path
 import lxc_dashboard
 
 PRODUCT = Path(lxc_dashboard.__file__).parent
-# ``text`` is where they belong. ``commands`` and ``cli`` are edges of their own: help texts and prompts stand beside their
-# options, as typer wants it. ``embedded`` and ``settings`` are read by the operator who starts a process, before any page.
+# ``text`` is the place for them. In ``commands`` and ``cli``, typer wants help texts and prompts next to their options.
+# The operator who starts a process reads ``embedded`` and ``settings``, before any page.
 ELSEWHERE = {"text", "commands", "cli.py", "embedded", "settings.py"}
-# Lines of a container's notes in PVE: workers of every version find them again by their words.
+# Lines of a container's notes in PVE. Workers of every version find them by their words.
 READ_AGAIN = {"services/creation/steps/notes.py"}
-# What is read by programs and the log. httpcore's errors are raised in its place, and become the detail of ours.
+# Strings for programs and the log. ``httpcore`` errors become the detail of the product's own.
 QUIET_CALLS = {"compile", "debug", "info", "warning_once", "exception", "search", "match", "sub", "execute", "field"}
 LOGGERS = {"log", "logger", "httpcore"}
 QUIET_KEYWORDS = {"class_name", "id", "detail"}
-# At least so many words, with a space: of a text that begins with a capital letter or a parameter, and of one that does not.
+# A sentence has a space and a minimum number of words.
+# The first number is for texts that begin with a capital letter or a parameter.
 WORDS, WORDS_IN_SMALL = 3, 4
 WORD = re.compile(r"(?<![\w-])[A-Za-z]+(?![\w-])")
 CODE = re.compile(
@@ -41,7 +42,10 @@ def sentences(path: Path) -> list[str]:
 
 
 def quiet(tree: ast.AST) -> Iterator[ast.AST]:
-    """What holds strings that no user reads: the log, patterns, faults of our own, classes of CSS, what PVE's text is searched for."""
+    """Yield nodes with strings that no user reads.
+
+    These are logs, patterns, internal errors, CSS classes and text to find in PVE's messages.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In):
             yield node.left
@@ -61,7 +65,7 @@ def quiet(tree: ast.AST) -> Iterator[ast.AST]:
 def is_sentence(words: str) -> bool:
     begin = words.lstrip("{}. ;")[:1]
     least = WORDS if begin.isupper() or words.startswith("{") else WORDS_IN_SMALL
-    # Without blanks it is a privilege, an address or a format of time.
+    # A string without blanks is a privilege, an address or a time format.
     return " " in words and len(WORD.findall(words)) >= least and not CODE.search(words)
 
 

@@ -1,4 +1,4 @@
-"""The words of the interface: parted by subject, read as one."""
+"""The texts of the interface: one module per subject, all read as one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def defined(part: Path) -> list[str]:
 
 
 def used(file: Path) -> set[str]:
-    """The words that a file names: ``text.NAME``, or ``NAME`` alone where it is one of the parts."""
+    """The texts that a file uses: ``text.NAME``, or ``NAME`` alone in a part of ``text``."""
     nodes = list(ast.walk(ast.parse(file.read_text())))
     if file in PARTS:
         return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}

@@ -1,4 +1,4 @@
-"""What counts as a use of the session in an open console: what its user types, noted once a minute at most."""
+"""Which input of an open console counts as a use of the session. A use is noted at most once a minute."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ CHOICE = Choice(UUID(int=1), "pve1")
 
 
 class Reader(HTMLParser):
-    """Collects elements as a browser would see them."""
+    """Collects elements as a browser reads them."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The form that asks for a credential, in whatever shape it comes."""
+"""The form that asks for a credential, with valid and invalid bodies."""
 
 from __future__ import annotations
 

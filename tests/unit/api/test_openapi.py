@@ -1,4 +1,4 @@
-"""The API's description and its code say the same."""
+"""The description of the API agrees with its code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work for one who may go away: done, failed, or cancelled with its client."""
+"""Work for a client that may disconnect: it succeeds, fails, or is cancelled with its client."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lxc_dashboard.api.request import until_disconnect
 
 
 def request(*messages: str) -> Request:
-    """One whose server tells of these, and then of nothing more."""
+    """A request whose server sends these messages, then nothing."""
     left = list(messages)
 
     async def receive() -> Message:

@@ -1,4 +1,4 @@
-"""Exports on their way out."""
+"""Sending exports of templates."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.unit.state.test_page_states import someone
 
 
 def request() -> Any:
-    """For the export of one template."""
+    """A request for the export of one template."""
     process: Any = SimpleNamespace(runtime=None)
     scope = {CALLER: Caller(process, someone())}
     return SimpleNamespace(scope=scope, query_params=QueryParams({"id": str(new_id())}))
@@ -39,7 +39,7 @@ async def test_an_export_that_is_read_slowly_is_not_kept_in_memory(monkeypatch: 
     references = sys.getrefcount(data)
     answer = await Archives().export(request())
     async with asyncio.timeout(60):
-        while sys.getrefcount(data) > references:  # the thread that has written it may hold it a moment longer
+        while sys.getrefcount(data) > references:  # the thread that wrote it may still hold a reference
             await asyncio.sleep(0.01)
     assert isinstance(answer, StreamingResponse)
     assert b"".join([piece async for piece in answer.body_iterator]) == data  # type: ignore[misc] # pieces are bytes here

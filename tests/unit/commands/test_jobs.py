@@ -1,4 +1,4 @@
-"""What ``lxc-dashboard create`` makes of its command line, and what it never sends."""
+"""How ``lxc-dashboard create`` reads its command line, and what it never sends."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ LOG: list[dict[str, object]] = [
 
 
 class Failing(BaseHTTPRequestHandler):
-    """Takes the creation on, breaks its log off within the second line, and is never there to tell of the run."""
+    """Accepts the creation, cuts its log within the second line, and never answers a request for the job."""
 
     made = MADE
     rest = b'\n{"type": "line", "se'
@@ -152,7 +152,7 @@ class Failing(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if "/log" not in self.path:
-            return  # no answer at all
+            return  # no response at all
         known = int(self.path.rpartition("after=")[2])
         self._answer(200, LOG[known:] if known else LOG[:1])
         self.wfile.write(b"" if known else self.rest)
@@ -163,7 +163,7 @@ class Failing(BaseHTTPRequestHandler):
         self.wfile.write("\n\n".join(json.dumps(one) for one in objects).encode())
 
     def log_message(self, *_: object) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture

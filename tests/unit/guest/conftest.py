@@ -34,7 +34,7 @@ class Node:
     folder: Path
     key: asyncssh.SSHKey
     host_key: asyncssh.SSHKey
-    private_key: str  # exported once, because each export differs by a random word
+    private_key: str  # exported once: each export differs in a random word
     max_sessions: int = 10
     server: asyncssh.SSHAcceptor | None = None
     connections: set[asyncssh.SSHServerConnection] = field(default_factory=set)
@@ -71,7 +71,7 @@ class Node:
         return SshAddress(**(values | changes))  # type: ignore[arg-type]  # a test names what it changes
 
     def cut(self) -> None:
-        """End every connection as a failing network does. The commands go on."""
+        """End every connection, as a failing network does. Running commands continue."""
         for connection in tuple(self.connections):
             connection.abort()
 
@@ -80,12 +80,12 @@ class Node:
         if self.server is not None:
             self.server.close()
             await self.server.wait_closed()
-        if self.starting:  # a cancelled wait would hang Python
+        if self.starting:  # not cancelled: that would hang Python
             await asyncio.wait(self.starting)
         for process in tuple(self.running):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process._transport.close()  # type: ignore[attr-defined]  # unread output would keep it open for good
+            process._transport.close()  # type: ignore[attr-defined]  # unread output would keep it open
             await process.wait()
 
     async def serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:

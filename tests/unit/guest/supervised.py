@@ -16,7 +16,7 @@ import pytest
 SOURCES = Path(__file__).parents[3] / "lxc_dashboard" / "guest"
 SHELLS = [[name] for name in ("dash", "bash") if shutil.which(name)]
 SHELLS += [["busybox", "sh"]] if shutil.which("busybox") else []
-DEADLINE_S = 60  # an upper bound: nothing here takes as long
+DEADLINE_S = 60  # an upper bound: nothing here takes so long
 GRACE_TICKS = 10
 NAMESPACES = (
     shutil.which("unshare")
@@ -28,7 +28,7 @@ NAMESPACES = (
 
 @dataclass
 class Guest:
-    """A folder with the supervisor. ``path`` is the PATH of its commands."""
+    """A guest folder with the supervisor. ``path`` is the PATH of its commands."""
 
     folder: Path
     shell: list[str]
@@ -118,7 +118,7 @@ def with_group(group: int, number: signal.Signals) -> bool:
 
 
 async def until_gone(group: int) -> None:
-    """Wait until a process has gone: a killed one is listed until init reaps it."""
+    """Wait until a process is gone. A killed process is listed until init reaps it."""
     async with asyncio.timeout(DEADLINE_S):
         while with_group(group, signal.SIGCONT):
             await asyncio.sleep(0.02)
@@ -126,7 +126,7 @@ async def until_gone(group: int) -> None:
 
 @pytest.fixture
 def without_gnu_tail(guest: Guest) -> Guest:
-    """A guest whose ``tail`` has no ``--pid``, as busybox's."""
+    """A guest whose ``tail`` has no ``--pid``, as in busybox."""
     bins = guest.folder / "bin"
     bins.mkdir()
     tail = bins / "tail"

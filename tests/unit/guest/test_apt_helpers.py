@@ -105,7 +105,7 @@ def state_of(guest: Guest) -> str:
 @pytest.mark.parametrize("journaled", [False, True], ids=["unpacked", "with dpkg's journal"])
 def test_what_a_killed_dpkg_has_begun_is_finished(guest: Guest, dpkg: Path, *, journaled: bool) -> None:
     assert state_of(guest) == "unpacked"
-    if journaled:  # its state when it was killed, with which apt-get refuses to work
+    if journaled:  # the journal of a killed dpkg, with which apt-get refuses to work
         (dpkg / "updates/0000").write_text((dpkg / "status").read_text())
     code, out, err = guest.run("lxcd_finish_dpkg")
     assert (code, err) == (0, "")

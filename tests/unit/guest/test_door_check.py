@@ -1,4 +1,4 @@
-"""The check of a door by ``node test`` and ``doctor``: whether it runs ``pct`` as a creation does."""
+"""``node test`` and ``doctor`` check a door by running ``pct`` as a creation does."""
 
 from __future__ import annotations
 

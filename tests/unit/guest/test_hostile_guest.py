@@ -1,4 +1,4 @@
-"""A guest that replaced our supervisor. The worker ends its step in every case."""
+"""A guest that replaced the product's supervisor. The worker ends its step in every case."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STEP = Step("s1", "10-web.sh", b"true", timeout_s=30)
 
 
 class Stream:
-    """Writes ``lines`` to stderr, repeatedly where ``endless``, then ends without an end line."""
+    """Writes ``lines`` to stderr, then ends without an end line. ``endless``: repeats the last line."""
 
     def __init__(self, lines: Sequence[bytes], *, endless: bool, open_: bool) -> None:
         self._lines: Iterator[bytes] = iter(lines)
@@ -37,7 +37,7 @@ class Stream:
 
 
 class Hostile:
-    """A door into such a guest. ``NONCE`` in a line becomes the nonce of the call."""
+    """A door into a hostile guest. ``NONCE`` in a line becomes the nonce of the call."""
 
     kind = "pct"
 

@@ -1,4 +1,4 @@
-"""The script that puts marker, helpers and supervisor into a guest, in every shell of this machine."""
+"""The script that installs the marker, helpers and supervisor in a guest, in every shell of this machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def shell(request: pytest.FixtureRequest) -> list[str]:
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The root of a guest, with our folders in ``etc`` and ``lib``."""
+    """The root of a guest, with the product's folders in ``etc`` and ``lib``."""
     monkeypatch.setattr(supervisor, "GUEST_FOLDER", str(tmp_path / "etc"))
     monkeypatch.setattr(supervisor, "MARKER_FILE", str(tmp_path / "etc/id"))
     monkeypatch.setattr(supervisor, "STATE_FOLDER", str(tmp_path / "lib"))
@@ -63,7 +63,7 @@ def test_folders_that_came_with_the_guest_are_given_our_modes(shell: list[str], 
 
 
 def test_what_runs_is_not_written_over(shell: list[str], root: Path) -> None:
-    """A shell reads its script while it runs."""
+    """A shell reads its script while it runs, so an update must replace the file, not overwrite it."""
     (root / "lib").mkdir()
     running = root / "lib/supervisor.sh"
     running.write_text("an older one")

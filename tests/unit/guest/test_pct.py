@@ -1,4 +1,4 @@
-"""The door ``pct``, with steps and files, against a real SSH server whose guests are this machine."""
+"""The door ``pct``, with steps and files, against a real SSH server. Its guests are this machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lxc_dashboard.guest.supervisor import Step
 if TYPE_CHECKING:
     from tests.unit.guest.conftest import Node
 
-# with the guest's marker in another place
+# A ``pct`` that moves the guest's marker to another path.
 MARKED_PCT = f"""#!/bin/sh
 shift 5
 for word; do
@@ -81,7 +81,7 @@ SLOW = 'while IFS= read -r line; do sleep 0.3; echo "$line"; done'
     ids=["stdout", "stderr"],
 )
 async def test_neither_output_waits_for_the_other(door: PctDoor, node: Node, late: str) -> None:
-    """The node may send one output long before the other. Nothing of either is lost."""
+    """The node may send one output long before the other. Neither loses any data."""
     shim = node.folder / "pct"
     shim.rename(node.folder / "pct.plain")
     shim.write_text(f"#!/bin/sh\n{late}\n")
@@ -255,7 +255,7 @@ async def test_a_file_that_is_not_there_cannot_be_read(door: PctDoor, tmp_path: 
 )
 def test_a_path_that_could_leave_its_directory_is_refused(tmp_path: Path, changes: dict[str, str]) -> None:
     with pytest.raises(GuestError):
-        file_of(tmp_path, **changes)  # type: ignore[arg-type]  # none of them is the content
+        file_of(tmp_path, **changes)  # type: ignore[arg-type]  # ``changes`` has no content
 
 
 @pytest.mark.parametrize("name", ["../x", "a b", "", "-x", "a/b", "x" * 300])
@@ -294,7 +294,7 @@ async def test_twenty_entries_at_once(door: PctDoor) -> None:
     assert [result.text.strip() for result in results] == [str(n) for n in range(20)]
 
 
-# One conversation for all commands
+# One conversation for all commands.
 
 
 async def test_commands_one_after_the_other_enter_once(door: PctDoor, node: Node, tmp_path: Path) -> None:

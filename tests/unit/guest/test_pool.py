@@ -67,7 +67,7 @@ async def test_large_output_arrives_whole_and_waits_for_its_reader(node: Node, p
 
 
 async def test_what_is_at_hand_wakes_no_thread(node: Node, pool: SshPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread for each line would cost more than what becomes of it."""
+    """A thread for each line would cost more than processing the line."""
     waked: list[object] = []
     async with pool.channel(
         node.address(), "for n in 1 2 3 4 5; do echo $n; sleep 0.05; done; echo end >&2"
@@ -202,7 +202,7 @@ async def test_a_cancelled_reader_gives_its_session_back(node: Node, pool: SshPo
 
 
 class IdleConnection:
-    """One that nobody uses any more; its closing lasts until ``closed`` is set."""
+    """An unused connection. Its close lasts until ``closed`` is set."""
 
     used, idle_since, alive = 0, 0.0, True
 
@@ -217,7 +217,7 @@ class IdleConnection:
 async def test_two_who_clear_away_at_once_close_each_idle_connection_once(node: Node, pool: SshPool) -> None:
     first, second = IdleConnection(), IdleConnection()
     known = _Address(node.address(), pool._threads)
-    known.connections = [first, second]  # type: ignore[list-item]  # nothing else is asked of them
+    known.connections = [first, second]  # type: ignore[list-item]  # the pool uses nothing else of them
     clearing = asyncio.create_task(known.close_idle(IDLE_LIFETIME_S + 1))
     await first.closing.wait()
     second.closed.set()
@@ -228,7 +228,7 @@ async def test_two_who_clear_away_at_once_close_each_idle_connection_once(node: 
 
 
 class SingleConnection:
-    """One that has room for one session, which is taken."""
+    """A connection with one session, which is in use."""
 
     used, alive, idle_since = 1, True, 0.0
 
@@ -300,7 +300,7 @@ if TYPE_CHECKING:
     from tests.unit.guest.conftest import Node
 
 SENDS = "_send_user_message"
-LATE_S = 0.3  # by then the command has ended, and the server has said so
+LATE_S = 0.3  # by then the command has ended and the server has said so
 SENT_WITHIN_S = 30.0
 
 

@@ -1,4 +1,4 @@
-"""``run_as_user`` with every command that a guest may have for it: runuser, setpriv, su, busybox."""
+"""``run_as_user`` with every command that a guest may have for switching users: runuser, setpriv, su, busybox."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HELPERS = Path(__file__).parents[3] / "lxc_dashboard" / "guest" / "helpers.sh"
 USER = "nobody"
 TOOLS = ("sh", "env", "awk", "id", "grep", "cat")
 SETPRIV_OF_BUSYBOX = '#!/bin/sh\necho "Usage: setpriv [OPTIONS] PROG ARGS" >&2\nexit 1\n'
-# Options count wherever they stand, up to a --; this one changes no user, so that anybody can try it.
+# Reads options at any position up to a "--". Does not switch the user, so any user can run the test.
 SU_LIKE_BUSYBOX = f"""#!{sys.executable}
 import getopt, os, sys
 options, rest = getopt.gnu_getopt(sys.argv[1:], "mplc:s:")
@@ -30,7 +30,7 @@ WORDS = ("-c", "two words", "--help", "-s", "", "--", "it's $HOME")
 
 @dataclass
 class Guest:
-    """A folder that every user can read, with all the commands."""
+    """A folder that every user can read, with all the commands that the helper needs."""
 
     folder: Path
 
@@ -74,7 +74,7 @@ def guest() -> Iterator[Guest]:
 
 
 def runs_as_asked(guest: Guest, shell: str) -> list[str]:
-    """Return the words of the command that ran, first its user."""
+    """Return the output lines of the command. The first is its user."""
     done = guest.run(shell, f"run_as_user sh -c '{ASKED}' x \"$@\"", *WORDS)
     assert (done.returncode, done.stderr) == (7, "")
     said = done.stdout.splitlines()

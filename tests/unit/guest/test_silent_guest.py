@@ -22,7 +22,7 @@ Said = bytes | Exception | None
 
 
 class Stream:
-    """Prints its lines, hangs or fails, and ends as a normal step of five bytes."""
+    """Returns or raises each of ``said``, or hangs at ``HANGS``. Then ends as a normal step of five bytes."""
 
     def __init__(self, nonce: str, said: Sequence[Said]) -> None:
         self._nonce = nonce

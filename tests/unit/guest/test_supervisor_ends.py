@@ -1,4 +1,4 @@
-"""How a step ends: by itself, by its time, by somebody, by a reboot, on a full disk; and that nothing of it is left."""
+"""How a step ends: by itself, by timeout, cancel or reboot, or on a full disk. Nothing of it remains."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def test_a_timeout_ends_the_whole_group(guest: Guest) -> None:
 
 @pytest.mark.parametrize("how", ["timeout", "cancelled"])
 async def test_what_left_the_group_for_a_session_of_its_own_is_ended_too(guest: Guest, how: str) -> None:
-    """As dpkg does below apt."""
+    """As dpkg below apt, which leaves its group."""
     own = f"sh -c 'trap \"\" TERM; echo $$ > {guest.folder}/own; while :; do sleep 0.2; done'"
     process = await guest.start(f"setsid {own} & sleep 300", timeout_s=6 if how == "timeout" else 100)
     await guest.until_exists("own", "steps/s1/group")
@@ -53,7 +53,7 @@ async def test_a_step_that_ignores_term_is_killed(guest: Guest) -> None:
 
 
 async def test_where_each_look_takes_long_a_step_that_ignores_term_is_killed_no_later(guest: Guest) -> None:
-    """As on a machine under load: what counts is the time, not how often it was looked."""
+    """The grace period counts seconds, not checks: a machine under load checks less often."""
     process = await guest.start(f"trap '' TERM; touch {guest.folder}/deaf; while :; do sleep 0.2; done")
     await guest.until_exists("deaf", "steps/s1/group")
     bins, looks = guest.folder / "bin", guest.folder / "looks"
@@ -92,7 +92,7 @@ async def test_stopping_an_ended_step_changes_nothing(guest: Guest) -> None:
 async def test_a_dead_supervisor_is_told_as_lost_and_its_step_ended(guest: Guest) -> None:
     process = await guest.start("echo $$; sleep 300")
     assert process.stdout
-    group = int(await process.stdout.readline())  # read: who asked for the step follows it by now
+    group = int(await process.stdout.readline())  # once this line is read, the caller is following the step
     os.kill(guest.supervisor_pid(), signal.SIGKILL)
     _, end = await guest.end_of(process)
     assert end[0] == "lost"
@@ -122,7 +122,7 @@ async def test_a_supervisor_that_never_came_up_is_lost_for_good(guest: Guest) ->
 
 
 async def test_a_step_that_has_ended_leaves_no_process(guest: Guest) -> None:
-    """Whoever watches its deadline above all, which may be hours away."""
+    """The process that watches the deadline ends, too. The deadline may be hours away."""
     name = f"{guest.folder}/supervisor.sh"
     out, end = await guest.run("echo done", timeout_s=86399)
     assert (out, end[0]) == (b"done\n", "exit")
@@ -141,7 +141,7 @@ def _processes() -> Iterator[list[str]]:
 
 
 async def on_small_disk(guest: Guest, size_kib: int, script: bytes) -> tuple[int, bytes, bytes]:
-    """The step where its folder has no more room than that."""
+    """Run the step with its folder on a file system of ``size_kib``."""
     disk = guest.folder / "disk"
     disk.mkdir()
     beside = f"mount -t tmpfs -o size={size_kib}k none {disk} && cp {guest.folder}/*.sh {disk} && exec "

@@ -37,7 +37,7 @@ async def test_a_trace_shows_the_scripts_own_lines(guest: Guest, first: str) -> 
 @pytest.mark.parametrize("first", ["#!/bin/sh -x", "#!/bin/sh -eux"])
 async def test_a_trace_shows_the_scripts_own_lines_in_sh(guest: Guest, first: str) -> None:
     out, end = await guest.run(f"{first}\n{HELPED}echo to stderr >&2\nexit 3\n")
-    # Not every sh marks the commands of a substitution.
+    # Some shells print "+" instead of "++" in a command substitution.
     assert out.decode().replace("++ ", "+ ") == (
         TRACED.replace("++ ", "+ ") + "+ echo to stderr\nto stderr\n+ exit 3\n"
     )

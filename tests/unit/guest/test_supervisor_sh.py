@@ -96,8 +96,10 @@ async def test_killing_the_starter_at_any_moment_leaves_none_or_one_run(guest: G
 
 
 async def delays_of(guest: Guest) -> list[float]:
-    """From when a line is printed until it is read, the shortest first. The next comes once the one before was seen: who
-    looks at times sees each a whole pause later, never by luck at once.
+    """Seconds from printing a line until it is read, sorted.
+
+    Each line is printed only after the one before was read. A reader that polls is thus late by a whole interval
+    each time.
     """
     wait = f"until [ -e {guest.folder}/seen$i ]; do sleep 0.02; done"
     process = await guest.start(f"for i in 1 2 3 4 5 6 7 8 9 10; do date +%s.%N; {wait}; done", timeout_s=100)

@@ -1,4 +1,4 @@
-"""A raw HTTPS server that says exactly what it is told to, and the exchanges recorded from PVE."""
+"""A raw HTTPS server that sends exactly the given bytes, and the exchanges recorded from PVE."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ UPID = "UPID:pve1:000002C1:00067CE3:6B04B4F4:vzcreate:120:root@pam:"
 
 @dataclass(frozen=True)
 class Identity:
-    """A server's certificate, and the CA that signed it: made without key identifiers, as PVE makes its own."""
+    """A server's certificate and its CA. Made without key identifiers, as PVE makes its own."""
 
     chain_file: Path
     ca_pem: str
@@ -68,7 +68,7 @@ def make_identity(folder: Path) -> Identity:
 
 
 def strict_identity(folder: Path) -> Identity:
-    """One with all extensions that other clients than ours ask for from Python 3.13 on."""
+    """An identity with all extensions that other clients require from Python 3.13 on."""
     made = node_certificate(folder)
     chain_file = folder / "chain.pem"
     chain_file.write_bytes(made.cert_file.read_bytes() + made.key_file.read_bytes())
@@ -90,7 +90,7 @@ def _certificate(subject: x509.Name, issuer: x509.Name, key: Any) -> x509.Certif
 
 @dataclass(frozen=True)
 class Seen:
-    """A request as it arrived. ``path`` is below ``/api2/json``, still quoted."""
+    """A request as received. ``path`` is below ``/api2/json``, still quoted."""
 
     method: str
     path: str
@@ -130,7 +130,7 @@ Respond = Callable[[Seen], "Answer | Awaitable[Answer]"]
 
 @dataclass
 class RawServer:
-    """Answers each request with what ``respond`` returns; remembers all it saw. For ``async with``."""
+    """Answers each request with the result of ``respond`` and records it in ``seen``. For ``async with``."""
 
     identity: Identity
     respond: Respond
@@ -154,7 +154,7 @@ class RawServer:
         await self.hang_up_all()
 
     async def hang_up_all(self) -> None:
-        """Closes every connection, as PVE does with one that was idle for long."""
+        """Close every connection, as PVE does after a long idle time."""
         serving = [task for task in self._open.values() if task is not None]
         for task in serving:
             task.cancel()
@@ -207,7 +207,7 @@ async def _read(reader: asyncio.StreamReader) -> Seen:
 
 
 class Exchange(msgspec.Struct, frozen=True):
-    """One recorded exchange: what was asked, and what PVE said."""
+    """One recorded exchange: the request and PVE's response."""
 
     name: str
     method: str
@@ -251,7 +251,7 @@ RECORDED = {exchange.name: exchange for exchange in recorded()}
 
 @contextlib.asynccontextmanager
 async def replaying(identity: Identity, *names: str) -> AsyncIterator[RawServer]:
-    """A server that answers the recorded exchanges ``names`` by method and path, and 501 to all else."""
+    """Serve the recorded exchanges ``names`` by method and path, and 501 for everything else."""
     answers = {f"{RECORDED[name].method} {unquote(RECORDED[name].path)}": RECORDED[name].answer for name in names}
     unknown = refusal("501 Method not implemented", "not recorded")
     async with RawServer(identity, lambda seen: answers.get(unquote(seen.call), unknown)) as server:
@@ -259,7 +259,7 @@ async def replaying(identity: Identity, *names: str) -> AsyncIterator[RawServer]
 
 
 async def check_all(cases: Iterable[T], check: Callable[[T], Awaitable[None]]) -> None:
-    """Run ``check`` on each case, and list all that fail."""
+    """Run ``check`` on each case and report all failures together."""
     failures = []
     for case in cases:
         try:

@@ -1,4 +1,4 @@
-"""What a user holds, as the whole of ``GET /access/permissions`` tells it."""
+"""A user's privileges as ``GET /access/permissions`` lists them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every typed call, once, over HTTPS: what it sends, in PVE's own form."""
+"""Every typed call, once, over HTTPS: it sends parameters in PVE's own form."""
 
 from __future__ import annotations
 
@@ -249,7 +249,7 @@ async def test_a_call_is_sent_in_pves_own_form(pool: ProxmoxPool, identity: Iden
 
 
 def expected(name: str) -> Any:
-    """The value of a call, where it is more than an empty list or a Struct of defaults."""
+    """The result of a call. By default an empty list or a Struct of defaults."""
     call = name.rpartition(".")[2]
     values: dict[str, Any] = {
         "permissions": {"VM.Audit", "VM.Console"},
@@ -279,7 +279,7 @@ class Anything:
     def __eq__(self, other: object) -> bool:
         return True
 
-    __hash__ = None  # type: ignore[assignment] # never a key
+    __hash__ = None  # type: ignore[assignment] # never a dict key
 
 
 def test_every_public_call_is_among_them() -> None:

@@ -1,4 +1,4 @@
-"""The wire: retries, deadlines, one pool for all identities, one write per request."""
+"""HTTP requests: retries, deadlines, one pool for all identities, one write per request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMED_WITHIN_S = 20
 
 
 class Script:
-    """Answers in order, the last one repeatedly."""
+    """Returns the answers in order, the last one repeatedly."""
 
     def __init__(self, *answers: Answer) -> None:
         self._answers = list(answers)
@@ -215,7 +215,7 @@ async def test_cancelling_a_call_leaves_the_pool_usable(pool: ProxmoxPool, ident
 
 @pytest.fixture
 def records(identity: Identity) -> Iterator[tuple[Endpoint, list[bytes]]]:
-    """An endpoint, and the TLS records of the first request to it: a blocking SSL read returns one at a time."""
+    """An endpoint, and the TLS records of its first request. A blocking SSL read returns one record at a time."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(identity.chain_file)
     received: list[bytes] = []

@@ -1,4 +1,4 @@
-"""The console's handshake with a PVE that answers in pieces, or with something else."""
+"""The console's handshake when PVE answers in pieces or with something else."""
 
 from __future__ import annotations
 

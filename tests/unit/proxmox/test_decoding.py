@@ -1,4 +1,4 @@
-"""Other versions and stand-ins of PVE: the same values in other notations."""
+"""Other versions of PVE, and servers that imitate it, write the same values in other notations."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def value_of(annotation: Any) -> st.SearchStrategy[Any]:
 
 
 def written_otherwise(value: Any) -> st.SearchStrategy[Any]:
-    """The notations that a version or a stand-in may use for ``value``."""
+    """The notations that a server may use for ``value``."""
     ways: list[Any] = [value]
     if isinstance(value, bool):
         ways += [int(value), str(int(value)), "true" if value else "false", "on" if value else "off", float(value)]
@@ -69,7 +69,7 @@ def written_otherwise(value: Any) -> st.SearchStrategy[Any]:
 
 @st.composite
 def messy_objects(draw: st.DrawFn) -> tuple[type[msgspec.Struct], dict[str, Any], msgspec.Struct]:
-    """A type, an object in other notations, and its value."""
+    """A type, a JSON object in other notations, and the value that it must decode to."""
     kind = draw(st.sampled_from(LISTED))
     found: dict[str, Any] = {"a-field-of-tomorrow": draw(st.none() | st.lists(st.integers(), max_size=2))}
     meant: dict[str, Any] = {}

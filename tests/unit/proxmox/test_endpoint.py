@@ -134,7 +134,7 @@ async def test_a_host_that_is_no_name_is_unreachable(
     host: str, pool: ProxmoxPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def looked_up(name: str, *_: object, **__: object) -> None:
-        name.encode("idna")  # as the library's own does first
+        name.encode("idna")  # the real function does this first
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", looked_up)

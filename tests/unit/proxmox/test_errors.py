@@ -1,4 +1,4 @@
-"""Answers and failures that no recording has: other versions, stand-ins, proxies, broken connections."""
+"""Answers and failures without a recording: other versions, imitations of PVE, proxies, broken connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recorded facts, read with proxmoxer and with our client: both must agree."""
+"""Recorded answers, read with proxmoxer and with the product's client: both must agree."""
 
 from __future__ import annotations
 

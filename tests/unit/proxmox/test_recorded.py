@@ -1,4 +1,4 @@
-"""Each exchange recorded from PVE, replayed over HTTPS: the right value, or the right typed error."""
+"""Each exchange recorded from PVE, replayed over HTTPS, gives the right value or the right typed error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TICKET = Ticket("root@pam", "PVE:root@pam:6B04B46C::x", "6B04B46C:x", 0.0)
 CALLS: dict[str, Call] = {
     "GET /version": lambda c, e, _: c.version() if not e.query else c.get("/version", ANYTHING, e.query),
     "GET /access/domains": lambda c, _e, _: c.access.domains(),
-    "GET /cluster/resources": lambda c, e, _: c.cluster.resources(e.query.get("type")),  # type: ignore[arg-type] # as told
+    "GET /cluster/resources": lambda c, e, _: c.cluster.resources(e.query.get("type")),  # type: ignore[arg-type] # as recorded
     "GET /cluster/status": lambda c, _e, _: c.cluster.status(),
     "GET /cluster/tasks": lambda c, _e, _: c.cluster.tasks(),
     "GET /nodes": lambda c, _e, _: c.nodes.list(),
@@ -92,7 +92,7 @@ async def replay(pool: ProxmoxPool, identity: Identity, exchange: Exchange) -> t
         call, match = typed_call(exchange)
         try:
             return await call(client, exchange, match), server
-        except errors.InvalidInputError:  # our own types refuse to send it
+        except errors.InvalidInputError:  # the typed call refuses to send it
             return await _error_of(as_recorded(client, exchange, None)), server
         except errors.DashboardError as error:
             return error, server
@@ -244,7 +244,7 @@ async def test_vmids_taken_anywhere_in_the_cluster_are_not_free(pool: ProxmoxPoo
 
 
 def agrees(value: Any, found: Any) -> bool:
-    """Whether a typed ``value`` says what the recorded JSON says, as far as its type has the fields."""
+    """Whether a typed ``value`` equals the recorded JSON in the fields that its type has."""
     if isinstance(value, LxcConfig):
         return value.values == {k: str(v) for k, v in found.items()}
     if isinstance(value, msgspec.Struct):

@@ -41,7 +41,7 @@ PLACEHOLDER = {"n": 1, "t": "no content"}
 
 @dataclass
 class Task:
-    """A task as PVE shows it. ``moments`` are the log and exit status of one status poll after the other."""
+    """A task as PVE shows it. ``moments``: the log and exit status at each status poll."""
 
     moments: list[tuple[list[str], str]]
     stops: int = 0
@@ -404,7 +404,7 @@ def test_a_follower_hands_on_every_line_once_however_the_log_grows(lines: list[s
 
 @pytest.fixture(autouse=True)
 def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever is asked to stop a task answers here, however slow the machine is."""
+    """Raise the time limits for stopping a task, so that a slow machine does not exceed them."""
     monkeypatch.setattr(tasks, "STOP_REQUEST_S", 60.0)
     monkeypatch.setattr(tasks, "STOP_GRACE_S", 60.0)
 

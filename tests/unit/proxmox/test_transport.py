@@ -1,4 +1,4 @@
-"""The stream below the pool: what it holds back, and how broken lines end."""
+"""The stream below the pool: buffering, and errors when a connection breaks."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_what_is_not_read_is_not_piled_up(identity: Identity) -> None:
     ):
         await stream.write(b"GET /api2/json/version HTTP/1.1\r\n\r\n")
         arrived = len(await stream.read(1, timeout=60))
-        await asyncio.sleep(0.2)  # for the sender to send as much as it is let
+        await asyncio.sleep(0.2)  # for the sender to send as much as it can
         waiting = len(await stream.read(1, timeout=60))
         assert waiting < 2 * READ_AHEAD_BYTES
         while arrived + waiting < MANY_BYTES:
@@ -165,7 +165,7 @@ async def test_a_request_looks_for_no_library_on_the_disk(monkeypatch: pytest.Mo
 
 
 def test_a_transport_of_another_event_loop_will_do() -> None:
-    """None of uvloop's is an ``asyncio.Transport``; granian takes uvloop wherever it is installed."""
+    """No transport of uvloop is an ``asyncio.Transport``. granian uses uvloop wherever it is installed."""
     wire, foreign = transport._Wire(), asyncio.BaseTransport()
     wire.connection_made(foreign)
     assert wire.transport is foreign
@@ -175,7 +175,7 @@ ORIGIN = httpcore.Origin(b"https", b"pve1", 8006)
 
 
 class Connection(httpcore.AsyncHTTPConnection):
-    """Idle and fresh, until a test says otherwise."""
+    """A connection that is idle and fresh until a test changes it."""
 
     def __init__(self, origin: httpcore.Origin) -> None:
         super().__init__(origin)
@@ -192,7 +192,7 @@ class Connection(httpcore.AsyncHTTPConnection):
 
 
 def at_most(limit: int) -> tuple[Connections, list[Connection]]:
-    """And all that are made."""
+    """A pool of at most ``limit`` connections, and the list of all connections that it makes."""
     made: list[Connection] = []
 
     def connect(origin: httpcore.Origin) -> Connection:

@@ -12,7 +12,7 @@ from lxc_dashboard.state.problems import KEPT, NoticeState
 
 
 class FilledState(PageState, rx.State):
-    """A page's state."""
+    """The state of a page."""
 
 
 @pytest.fixture

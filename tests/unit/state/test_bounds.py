@@ -1,4 +1,4 @@
-"""What a tab keeps of what a browser sends is bounded, however often and however much it sends."""
+"""A tab's state is bounded, however often and however much a browser sends."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LONG = "x" * 3_000_000
 
 
 class NoRuntime:
-    """Nothing is kept anywhere else."""
+    """A runtime without any service."""
 
     def __getattr__(self, name: str) -> Any:
         raise RuntimeError(name)

@@ -1,4 +1,4 @@
-"""The guard lets through only marked handlers. The app itself lists every handler that a browser could name."""
+"""The guard allows only marked handlers. The app itself lists every handler that a browser could name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OURS = "lxc_dashboard___"
 
 
 def all_events() -> list[str]:
-    """Full names of all handlers of the app and of Reflex, as a websocket can name them."""
+    """Full names of all handlers of the app and of Reflex, as a websocket message can name them."""
     return sorted(RegistrationContext.get().event_handlers)
 
 
@@ -99,7 +99,7 @@ class GuardedState(rx.State):
         """A handler without the mark."""
 
     def undecorated(self) -> None:
-        """A plain method, which Reflex would call, too."""
+        """A plain method, which Reflex would also call."""
 
 
 class MixedIn(rx.State, mixin=True):

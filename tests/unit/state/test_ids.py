@@ -28,7 +28,7 @@ def test_an_invalid_id_is_not_found(value: str) -> None:
 
 
 def test_states_read_ids_in_one_place() -> None:
-    """``UUID(...)`` of anything else raises ``ValueError`` for a wrong or missing id. A socket's message is one of ours."""
+    """Elsewhere ``UUID(...)`` would raise ``ValueError`` for an invalid id. ``sockets.py`` reads the product's own."""
     found = {
         file.name
         for file in Path(state.__file__).parent.rglob("*.py")

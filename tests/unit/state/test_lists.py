@@ -1,4 +1,4 @@
-"""Lists with filters in the address: a choice leads to a new address, and keeps text that is typed meanwhile."""
+"""Lists with filters in the address. A choice changes the address and keeps text typed before the page loads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["broken"]
 
 @pytest.fixture
 def _nothing_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replaces the services."""
+    """Replace the services with empty results."""
 
     async def nothing(*_: Any, **__: Any) -> Any:
         return listing.JobPage((), 0, listing.Choices((), (), (), ()))
@@ -30,7 +30,7 @@ def _nothing_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def called(state: Any, handler: str, *arguments: str) -> list[tuple[str, bool]]:
-    """The address that the handler redirects to, and whether it replaces the entry in the history."""
+    """Each address that the handler redirects to, and whether it replaces the history entry."""
     events = await finished(type(state).event_handlers[handler].fn(state, *arguments))
     given = [{str(name): value._var_value for name, value in event.args} for event in events]
     return [(redirect["path"], redirect["replace"]) for redirect in given]
@@ -59,7 +59,7 @@ async def test_text_typed_before_the_page_follows_a_choice_stays(
     go(state, chosen)
     ((over, replaced),) = await called(state, "load")
     assert (state.q, getattr(state, name), replaced) == ("we", arguments[-1], True)
-    # More was typed until the page is there, too.
+    # The user typed more before the page loaded.
     await called(state, "search", "web")
     go(state, over)
     ((last, replaced),) = await called(state, "load")

@@ -1,4 +1,4 @@
-"""Every error while a page is filled ends its loading and is shown."""
+"""Any error while a page is filled ends its loading state and is shown."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from lxc_dashboard.state.templates.sources import SourcesState
 
 WORDS = "a fault of ours, with a secret in its words"
 ID = str(new_id())
-# Where a page's address says what it is of; each holds for the others too.
+# An address with the ids of every page. Each page ignores those of the others.
 ADDRESS = f"{routes.template(ID)}?job_id={ID}&batch_id={ID}&vmid=101"
 TABS = {"TemplateRevisionsState": "revisions", "TemplateContainersState": "containers"}
 RUNNING = Fetching("running", "pve1", "local", "debian.tar.zst", job=str(ID))
@@ -43,7 +43,7 @@ PATHS = {"EditorState": routes.TEMPLATE_NEW}
 
 
 class BrokenRuntime:
-    """Raises for whatever a service uses."""
+    """Raises for every service."""
 
     def __getattr__(self, name: str) -> NoReturn:
         raise RuntimeError(WORDS)
@@ -155,7 +155,7 @@ async def test_an_act_of_the_editor_without_an_open_draft_says_that_it_is_gone(
 
 
 def state_of(state_class: type[Any], address: str = ADDRESS) -> Any:
-    """A tab's state on the page that it fills."""
+    """The state of a tab at ``address``."""
     root = rx.State(_reflex_internal_init=True)  # type: ignore[call-arg] # as Reflex makes them
     state = root.get_substate(state_class.get_full_name().split("."))
     path, _, query = address.partition("?")
@@ -166,7 +166,7 @@ def state_of(state_class: type[Any], address: str = ADDRESS) -> Any:
 
 
 def go(state: Any, address: str) -> None:
-    """The browser shows this address now."""
+    """Set the address that the browser shows."""
     place = {"asPath": address, "pathname": address.partition("?")[0], "headers": {"origin": "http://x"}}
     state._get_root_state().router = RouterData.from_router_data(place)
 
@@ -188,6 +188,6 @@ def someone() -> Session:
 
 
 async def finished(begun: Any) -> list[Any]:
-    """Run a handler of any kind to its end; its events."""
+    """Run a handler of any kind to its end and return its events."""
     given = [event async for event in begun] if inspect.isasyncgen(begun) else [await begun]
     return [event for event in given if event is not None]

@@ -1,4 +1,4 @@
-"""Why a feed's PVE does not answer, in words."""
+"""Why a feed gets no answer from PVE, in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The results of a search: some of each kind, the best first."""
+"""Search results: a few of each kind, the best first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worker's connection to its queue."""
+"""The connection of the worker to its queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worker's loop: what may last for hours leaves room for what may not wait."""
+"""The worker's loop: long jobs leave room for urgent ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The door of a process that is not up: nothing is let through, and it says so."""
+"""Every request is refused while the process is not up. Also statuses of errors, caching and public files."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_a_process_without_an_app_has_no_sockets() -> None:
 
 
 def test_every_file_of_the_pages_is_given_to_everybody() -> None:
-    """A style sheet that a page of one who is not signed in cannot load leaves that page half drawn."""
+    """Without its style sheet, the sign-in page renders only in part."""
     assets = Path(__file__).parents[4] / "assets"
     there = {f"/{file.name}" for file in assets.iterdir() if file.is_file()}
     assert {file for file in there if not is_public_file(file)} == set()

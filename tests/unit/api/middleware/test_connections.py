@@ -1,4 +1,4 @@
-"""Which connections of an address are closed, on real sockets of this process."""
+"""Which connections of an address are closed, tested on real sockets of this process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lxc_dashboard.api.middleware.connections import Connections
 
 
 class Server:
-    """Accepts whoever comes; clients come from any address of the loopback network."""
+    """A listening server. Its clients connect from any address of the loopback network."""
 
     def __init__(self, ending: ExitStack) -> None:
         self._ending = ending
@@ -42,10 +42,10 @@ def bounded(silent: int, all_: int, proxies: str = "") -> Connections:
 
 
 async def speak(connections: Connections, client: socket.socket, **headers: str) -> None:
-    """As the server tells of a request: with whom it came from, and what that wrote into its headers."""
+    """Report a request of ``client`` with these headers, as the server does."""
 
     async def app(*_: Any) -> None:
-        """Answers nothing."""
+        """Send no response."""
 
     host, port = client.getsockname()
     scope = {
@@ -53,7 +53,7 @@ async def speak(connections: Connections, client: socket.socket, **headers: str)
         "client": (host, str(port)),
         "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
     }
-    await connections.wrap(app)(scope, Any, Any)  # type: ignore[arg-type]  # the app takes nothing from them
+    await connections.wrap(app)(scope, Any, Any)  # type: ignore[arg-type]  # the app uses none of them
 
 
 def are_open(clients: list[socket.socket]) -> list[bool]:

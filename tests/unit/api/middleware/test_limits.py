@@ -1,4 +1,4 @@
-"""What one caller may hold at a time, and that it takes nothing from another one."""
+"""How many requests and sockets one caller may hold at a time. Other callers are not affected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is sent faster, slower or larger than anybody of ours would send it."""
+"""Messages and bodies that arrive faster, slower or larger than the product's own pages send them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lxc_dashboard.api.middleware.limits import Allowance, Allowances, Bucket, l
 
 
 def told(*messages: Message) -> Receive:
-    """Those, then nothing any more."""
+    """Receive these messages, then wait forever."""
     waiting: Iterator[Message] = iter(messages)
 
     async def receive() -> Message:
@@ -44,7 +44,7 @@ def test_a_bucket_lets_a_burst_through_and_then_only_what_flows_in() -> None:
 
 
 def stopped_allowance() -> Allowance:
-    """In which nothing flows while the test is held up."""
+    """An allowance whose clock stands still, so that a slow test does not refill it."""
     allowance = Allowance()
     for bucket in (allowance._bytes, allowance._messages):
         bucket._clock = lambda: 0.0

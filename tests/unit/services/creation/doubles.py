@@ -1,4 +1,4 @@
-"""In the place of PVE, a door and the database: each says always the same."""
+"""Doubles for PVE, a door and the database. Each has fixed answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def always(value: object) -> Callable[..., Any]:
 
 
 def tells(told: list[Any], *, kinds: bool = False) -> dict[str, Callable[..., None]]:
-    """``tell`` and ``tell_once`` of a run: what it tells goes into ``told`` in words, with its kind where ``kinds`` says so."""
+    """``tell`` and ``tell_once`` of a job. They append the words to ``told``, with the kind if ``kinds``."""
 
     def tell(code: str, kind: EventType = EventType.STEP, /, *, place: object = None, **params: object) -> None:
         del place
@@ -35,7 +35,7 @@ def tells(told: list[Any], *, kinds: bool = False) -> dict[str, Callable[..., No
 
 
 class Saying:
-    """An async call that says one thing after the other, or raises it, and the last one for ever; ``calls`` counts."""
+    """An async call that returns or raises its answers in turn, the last one repeatedly. ``calls`` counts the calls."""
 
     def __init__(self, *answers: object) -> None:
         self._answers = list(answers)
@@ -68,7 +68,7 @@ def without_doors() -> Any:
 
 
 class Node:
-    """A node's SSH door: ``commands`` were run on it, each without a word."""
+    """A node's SSH door. ``commands`` were run on it; each exits with 0 and no output."""
 
     def __init__(self) -> None:
         self.commands: list[str] = []
@@ -80,7 +80,7 @@ class Node:
 
 
 def with_door(node: Node) -> Any:
-    """A runtime over one endpoint whose nodes are all entered by this door."""
+    """A runtime over one endpoint whose nodes all use this door."""
     doors = {"*": {"host": "127.0.0.1", "host_key": "ssh-ed25519 AAAA"}}
     endpoint = SimpleNamespace(doors=doors, ssh_user="root")
     nodes = SimpleNamespace(get=always(endpoint), secrets=lambda _: SimpleNamespace(ssh_key="key"))

@@ -1,4 +1,4 @@
-"""The 15 s in which a cancel is done: the times that it may take, part by part."""
+"""A cancel ends within 15 s, counting the timeouts of all its parts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lxc_dashboard.services.creation.removal import cancel as cancelling
 from lxc_dashboard.services.jobs.engine import recorder
 
 DONE_WITHIN_S: Final = 15.0
-A_TASK_OR_SCRIPT_ENDS_WITHIN_S: Final = 5.0  # of its own will: then PVE, or the supervisor, kills it
+A_TASK_OR_SCRIPT_ENDS_WITHIN_S: Final = 5.0  # by itself; then PVE or the supervisor kills it
 
 
 def test_what_a_cancel_may_take_comes_to_fifteen_seconds_whether_or_not_what_ran_could_be_stopped() -> None:

@@ -1,4 +1,4 @@
-"""Events and checkpoints: as they were after the stream and the database, and where a retry begins."""
+"""Events and checkpoints are unchanged by the stream and the database. Also where a retry begins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a guest says of its ports, units, credentials and addresses: read, or left out."""
+"""A guest's ports, units, credentials and addresses are read, or left out if invalid."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_ports_and_units_are_told_from_what_the_kernel_and_systemd_say() -> None
         each["port"]: (each["address"], each["process"], each["public"]) for each in found if each["kind"] == "port"
     }
     assert ports == {
-        80: ("0.0.0.0", "nginx", True),  # noqa: S104 - what was bound, not what we bind
+        80: ("0.0.0.0", "nginx", True),  # noqa: S104 - an address in the guest, not bound here
         443: ("::", "", True),
         631: ("::1", "", False),
         5432: ("127.0.0.1", "postgres", False),

@@ -1,4 +1,4 @@
-"""What is left alone, or left to others, at the end of a run."""
+"""What the end of a job leaves in place, or leaves to another worker or to root."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ KEY = KeyPair("ssh-ed25519 AAAA job", "")
 
 
 def run(**more: Any) -> Any:
-    """A run whose container stands still in PVE, on a node without a door."""
+    """A job whose container is stopped in PVE, on a node without a door."""
     job_id, told = uuid4(), list[str]()
     config = LxcConfig.of({"description": notes.while_creating("", more.pop("notes_of", job_id))})
     node = Resource("node", node="pve1", status="online")

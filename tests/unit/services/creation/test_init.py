@@ -1,4 +1,4 @@
-"""When a guest counts as up, by what its first process is called."""
+"""When a guest counts as up, by the name of its first process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROUNDS = "2"
     ("comm", "init", "is_up"),
     [
         ("systemd", "systemd", False),
-        ("init", "systemd", False),  # as the kernel calls it before it has named itself
+        ("init", "systemd", False),  # the kernel's name for it, before it sets its own
         ("lxc-start", "systemd", False),
         ("init", "busybox", True),
         ("openrc-init", "openrc-init", True),
@@ -34,7 +34,7 @@ def test_an_init_that_is_not_systemd_is_up_at_once(tmp_path: Path, comm: str, in
 @pytest.mark.parametrize(
     ("inittab", "softlevel", "starts", "said"),
     [
-        ("::wait:/sbin/openrc default\n", None, False, "starting"),  # /run is not made yet
+        ("::wait:/sbin/openrc default\n", None, False, "starting"),  # /run does not exist yet
         ("", "", False, "starting"),
         ("", "sysinit", True, "sysinit"),
         ("", "boot", False, "boot"),
@@ -59,7 +59,7 @@ def test_openrc_is_up_when_its_default_runlevel_was_started(
 
 
 def wait_for_init(folder: Path) -> subprocess.CompletedProcess[str]:
-    """In a guest whose first process, and what it leaves in /run and /etc, are those of ``folder``."""
+    """Run the wait in a guest whose init and whose files in /run and /etc are in ``folder``."""
     script = start._WAIT_FOR_INIT
     for place, ours in {
         "/proc/1/comm": "comm",

@@ -1,4 +1,4 @@
-"""Output of a guest as lines: numbered without a gap however it is cut, and short names."""
+"""Output of a guest as lines: numbered without gaps at any cut, and short names."""
 
 from __future__ import annotations
 

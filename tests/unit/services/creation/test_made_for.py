@@ -1,4 +1,4 @@
-"""What system a template is made for, held against the one that is chosen, and against those that a node has."""
+"""The system that a template requires, compared with the chosen one and with those that a node has."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.worded import cause
 
 DEBIAN = "debian-13-standard_13.1-2_amd64.tar.zst"
 SPEC = ContainerSpec("pve1", "", "web", "local-lvm")
-NOBODY = cast("Any", None)  # nothing is asked of it
+NOBODY = cast("Any", None)  # not used
 
 
 def told(name: str, os: str, version: str) -> list[tuple[str, str, str]]:

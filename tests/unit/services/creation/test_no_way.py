@@ -1,4 +1,4 @@
-"""A guest that cannot be entered, or not any more."""
+"""A guest that could never be entered, or no longer can."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEY = KeyPair("ssh-ed25519 AAAA job", "")
 
 
 class Shut:
-    """A door behind which the key is refused."""
+    """A door that refuses the key."""
 
     async def run(self, _argv: list[str]) -> None:
         raise KeyRefusedError

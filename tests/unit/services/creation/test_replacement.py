@@ -1,4 +1,4 @@
-"""Which jobs are changed and run again, and what the wizard is filled with then."""
+"""Which jobs can be changed and run again, and what the wizard then contains."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def job(state: str = "failed", **changes: Any) -> Job:
 
 
 def dashboard(creation: Job, bus: dict[str, bytes] | None = None) -> Any:
-    """That knows this job, and no template any more. ``bus``: what is remembered of rights."""
+    """A dashboard with this job and no templates. ``bus``: cached privileges."""
     templates = SimpleNamespace(revision=always(NotFoundError()))
     rows = database(
         jobs=SimpleNamespace(get=always(creation)),

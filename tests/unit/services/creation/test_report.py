@@ -1,4 +1,4 @@
-"""A job told in full: which step stands how, what took how long, and where a browser may look."""
+"""The report of a job: the state and duration of each step, and the links to open in a browser."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def view_of(state: JobState, phase: Phase, *steps: StepView) -> CreationView:
 
 
 def told(*events: tuple[float, Phase, str, dict[str, Any]]) -> list[JobEvent]:
-    """``(seconds after the beginning, phase, message, more)``."""
+    """Each event is ``(seconds since the start, phase, message, other fields)``."""
     run = new_id()
     return [
         JobEvent(
@@ -173,7 +173,7 @@ async def _not_registered(_: UUID) -> ProxmoxNode:
 
 
 def failed_job(**error: Any) -> tuple[Session, Any]:
-    """A job that failed in its second script, in a container that listens and keeps a credential."""
+    """A job that failed in its second script. Its container has open ports and a stored credential."""
     session = Session(new_id(), new_id(), "pve", "root@pam", BEGIN)
     row = Container(
         id=new_id(), endpoint_id=session.endpoint_id, vmid=101, node="pve1", hostname="web", created_by="root@pam"

@@ -1,4 +1,4 @@
-"""A wish that is stored by two at once, or whose vmid somebody else takes meanwhile."""
+"""A request that two callers store at once, or whose vmid is taken in between."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MADE = Job(
 
 
 class Containers:
-    """Rows that are stored as ``answers`` say, one after the other, the last one for ever."""
+    """Rows whose ``reserve`` returns or raises ``answers`` in turn, the last one repeatedly."""
 
     def __init__(self, *answers: object) -> None:
         self._says = Saying(*answers)
@@ -49,7 +49,7 @@ class Containers:
 
 
 def dashboard(known: object, stored: Containers | None = None) -> Any:
-    """``known``: what there is of the creation. PVE has each vmid free from 101 on."""
+    """``known``: the lookup of the request's job. In PVE each vmid from 101 on is free."""
     endpoint = ProxmoxNode(name="pve", host="127.0.0.1", port=8006)
     jobs = SimpleNamespace(
         get=known,

@@ -1,4 +1,4 @@
-"""What is told of a run that failed: its cause, and what to do about it."""
+"""What a failed job reports: the cause, and what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs as pages show them, also those that another version of the dashboard has written."""
+"""Jobs as pages show them, including jobs stored by another version of the dashboard."""
 
 from __future__ import annotations
 

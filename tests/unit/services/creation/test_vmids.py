@@ -1,4 +1,4 @@
-"""Free vmids: the lowest that no row holds, confirmed by PVE where there are such, and none where none is left."""
+"""Free vmids: the lowest without a row, confirmed by PVE if possible. An error if none is left."""
 
 from __future__ import annotations
 

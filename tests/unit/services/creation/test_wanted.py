@@ -1,4 +1,4 @@
-"""What is to be installed and run, as the user chose."""
+"""Which packages are installed and which scripts run, by the user's choice."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_users_choice_of_packages_counts() -> None:
     )
     found = batches(spec, CONTENT)
     assert [batch.key for batch in found] == ["packages.apt", "packages.pip", "packages.custom.001"]
-    assert found[0].count == 4  # curl stands in the other bucket, too
+    assert found[0].count == 4  # curl is also in the other bucket
     assert [batch.key for batch in batches(spec, None)] == ["packages.apt", "packages.pip"]
 
 

@@ -1,4 +1,4 @@
-"""A container that is wished for."""
+"""The spec of a container for the tests of creation."""
 
 from __future__ import annotations
 

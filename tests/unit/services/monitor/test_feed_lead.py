@@ -1,4 +1,4 @@
-"""One feed that is watched again in the moment in which it is closed."""
+"""A feed that gets a new viewer at the moment in which it closes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SESSION = Session(uuid4(), uuid4(), "pve", "op@pve", datetime.now(UTC))
 
 
 class Lease:
-    """A bus with one lease, which is given back once ``may_end`` is set."""
+    """A bus with one lease, whose release waits for ``may_end``."""
 
     def __init__(self) -> None:
         self.holder = ""
@@ -47,7 +47,7 @@ async def test_who_is_closed_takes_no_lease_from_who_comes_after(monkeypatch: py
 
     monkeypatch.setattr(feed, "follow", follow)
     monkeypatch.setattr(FeedHub, "_poll_while_leased", poll)
-    hub = FeedHub(SimpleNamespace(bus=lease), follow, lambda _: True, str)  # type: ignore[arg-type]  # nothing else is asked
+    hub = FeedHub(SimpleNamespace(bus=lease), follow, lambda _: True, str)  # type: ignore[arg-type]  # only ``bus``
     key = hub.watch(SESSION, "tab")
     await polling.get()
     closing = asyncio.create_task(hub._close(hub._replicas[key]))

@@ -1,4 +1,4 @@
-"""What the dashboard and the list say of nodes."""
+"""What the dashboard and the list show of nodes."""
 
 from __future__ import annotations
 

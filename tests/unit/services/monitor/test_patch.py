@@ -1,4 +1,4 @@
-"""A patch says the same whether it is packed or not."""
+"""A patch has the same content packed and plain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the poller asks of PVE: a guest once for each task that has ended, wherever that has left it."""
+"""What the poller requests from PVE: a guest once for each ended task, on the node where it is now."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def task(number: int, vmid: int, kind: str = "vzstart", *, running: bool = False
 
 @dataclass
 class Pve:
-    """``places`` says on which node each guest is."""
+    """A PVE. ``places``: the node of each guest."""
 
     places: dict[int, str]
     tasks: list[dict[str, Any]] = field(default_factory=list)
@@ -87,7 +87,7 @@ class Pve:
 
 @dataclass
 class Looks:
-    """A poller at work; ``another`` has it look once more, without its pause, and asks ``vmid`` live by it."""
+    """A running poller. ``another`` makes it poll again at once, with the live status of ``vmid``."""
 
     poller: Poller
     published: asyncio.Queue[tuple[dict[int, Fields], list[int]]]

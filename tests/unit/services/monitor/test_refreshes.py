@@ -1,4 +1,4 @@
-"""When PVE measured what it lists, told by the uptimes of guests."""
+"""When PVE measured the listed values, inferred from the uptimes of guests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a page begins with: the snapshot, and the patches that it is sent again since it enters the room later."""
+"""What a page starts with: a snapshot, and the patches published before it entered the room."""
 
 from __future__ import annotations
 

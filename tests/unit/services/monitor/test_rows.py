@@ -28,9 +28,9 @@ from lxc_dashboard.services.monitor.rows import (
 )
 
 MIB = 1024 * 1024
-# Of the 350 kB that a first load may weigh; the rest is for the page itself (tests/e2e/test_weight.py).
+# Part of the 350 kB bound of a first load. The rest is for the page itself (tests/e2e/test_weight.py).
 LIST_BYTES = 100_000
-# A dict of the same fields takes 464.
+# A dict with the same fields takes 464 bytes.
 ROW_BYTES = 200
 
 

@@ -1,4 +1,4 @@
-"""Folders of templates, written out."""
+"""Writes template folders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def write_tree(tmp_path: Path) -> trees.WriteTree:
 
 @pytest.fixture
 def whole_template() -> dict[str, str | bytes]:
-    """A template that uses all of the format."""
+    """A template that uses every part of the format."""
     return {
         "web/template.conf": CONF,
         "web/container-configs/scripts/10-core.sh": "#!/bin/bash\n# Installs the core\n# timeout: 60\nset -e\n",

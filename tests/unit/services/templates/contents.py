@@ -21,7 +21,7 @@ from lxc_dashboard.services.templates.model import (
     script_order,
 )
 
-# What is special to bash, to the lists, to file systems and to readers of text.
+# Characters with a meaning in bash, package lists, file systems or text decoders.
 SPECIAL = "ab01 \t'\"\\$`!#|;&~{}()<>*?[]=:@é€\u0301\ufeff"
 
 

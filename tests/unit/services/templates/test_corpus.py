@@ -1,6 +1,6 @@
-"""Nasty templates through every door: a folder, a zip, a tar.gz.
+"""Unusual and hostile templates from each source: a folder, a zip, a tar.gz.
 
-Each gives the right value or a clear error, the same at all doors, and nothing of it is ever run.
+Each gives the right value or a clear error, the same from all three, and none of it is ever executed.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def tarred(files: Files) -> bytes:
 
 
 def through_every_door(files: Files, write_tree: WriteTree) -> list[Outcome]:
-    """What each door makes of them, modes of scripts and files aside."""
+    """The outcome at each source, without the modes of scripts and files."""
     folder = discover(write_tree(files))
     results = [archive.read(zipped(files)), archive.read(tarred(files))]
     return [(folder.found, folder.refused), *((result.found, result.refused) for result in results)]

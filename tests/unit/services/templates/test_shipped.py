@@ -1,4 +1,4 @@
-"""The templates that ship: read without a finding, and their scripts clean."""
+"""The shipped templates have no finding, and their scripts are clean."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SHIPPED = [
     "valkey",
     "wireguard",
 ]
-# What each verification asks its service with.
+# How each verification queries its service.
 ASKED = {
     "docker": "docker run",
     "nginx-web": "/health",
@@ -147,7 +147,7 @@ def test_hello_alone_waits_for_no_address(shipped: dict[str, TemplateContent]) -
 def test_the_key_that_a_creation_comes_in_with_is_not_handed_on(
     shipped: dict[str, TemplateContent], name: str, tmp_path: Path
 ) -> None:
-    """It is taken out of root's keys at the end, and out of nobody else's."""
+    """The job's own key is removed from root's keys at the end. The user does not get it, and other keys stay."""
     own = KeyPair.make("somebody@laptop").public
     passing = KeyPair.make(KEY_COMMENT.format(id=new_id())).public
     root = tmp_path / "root"

@@ -1,4 +1,4 @@
-"""What is said of a batch: one job is not many."""
+"""Messages about a batch, in singular and plural."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def some_job() -> BatchJob:
 
 
 class Batches:
-    """What the services answer. ``asked``: how often somebody's rights were."""
+    """The services' answers. ``asked``: how often privileges were read."""
 
     def __init__(self) -> None:
         self.jobs = [some_job()]

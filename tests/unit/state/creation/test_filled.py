@@ -1,4 +1,4 @@
-"""What a draft, link or preset fills in, and what the user is told of it."""
+"""The fields that a draft, link or preset sets, and the messages about them."""
 
 from __future__ import annotations
 

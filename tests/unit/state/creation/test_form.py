@@ -1,4 +1,4 @@
-"""What the wizard makes of a form, of a template and of what a node offers."""
+"""How the wizard combines its form, the template and what a node offers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wizard's mount points, from inputs to what is asked for."""
+"""The wizard's mount points, from inputs to the spec."""
 
 from __future__ import annotations
 

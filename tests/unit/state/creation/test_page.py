@@ -1,4 +1,4 @@
-"""What the wizard refuses before it asks anybody."""
+"""Errors that the wizard finds without a service, and navigation between its steps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.unit.state.test_page_states import go, state_of
 
 
 def state_with(part: type[Any], **typed: str) -> Any:
-    """A part of the wizard, in the review of a container called web."""
+    """A part of the wizard, in the review step of a container named web."""
     state = state_of(part)
     offered = Choices("pve1", ())
     state.form = {**defaults(None, offered), "hostname": "web", **typed}
@@ -32,7 +32,7 @@ def state_with(part: type[Any], **typed: str) -> Any:
 
 
 async def test_a_password_mode_that_there_is_not_is_a_fault_of_its_field() -> None:
-    """A link or a draft may hold anything."""
+    """A link or a draft may contain any value."""
     with pytest.raises(InvalidInputError) as refused:
         await state_with(CreateState, password_mode="whatever")._checked_spec("")
     assert "password_mode" in refused.value.fields
@@ -111,7 +111,7 @@ async def test_a_download_that_a_reload_could_not_know_of_yet_is_shown_once_pve_
 
 
 def test_back_is_followed_where_the_loads_of_the_steps_before_were_cut_off() -> None:
-    """A browser that goes on before a page has loaded cancels its load."""
+    """A browser that navigates again before a page has loaded cancels its load."""
     state = state_of(CreateState, "/containers/new")
     state.template_id = "one"
     for step in ("configure", "packages", "scripts"):

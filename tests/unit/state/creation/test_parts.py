@@ -1,4 +1,4 @@
-"""The wizard is made of parts: a change in one is shown by all, and each asks for a session."""
+"""The wizard consists of parts. Each part shows changes of the others, and each requires a session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the wizard tells of the choices so far."""
+"""The wizard's summary of the choices so far."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hub that pushes a tick when a job changes."""
+"""The hub pushes a tick when a job changes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def test_a_tab_that_comes_back_gets_a_tick_that_it_does_not_have(monkeypat
     monkeypatch.setattr(jobs_hub, "pulse", pulse)
     monkeypatch.setattr(jobs_hub, "READ_EVERY_S", 0.005)
     rooms: Any = Rooms()
-    hub = JobsHub(lambda: None, rooms, tell, lambda _: None)  # type: ignore[arg-type, return-value]  # nothing is asked of it
+    hub = JobsHub(lambda: None, rooms, tell, lambda _: None)  # type: ignore[arg-type, return-value]  # not used
     held: list[int] = []
     for _ in range(2):
         await hub.watch("sid", ENDPOINT)
@@ -77,7 +77,7 @@ async def test_a_change_between_the_load_of_the_page_and_the_first_reading_is_pu
     rooms: Any = Rooms()
     hub = JobsHub(lambda: None, rooms, tell, changed.append)  # type: ignore[arg-type, return-value]  # as above
     await hub.watch("sid", ENDPOINT)
-    state[0] = running(100)  # the page has read before, and the looker has not begun
+    state[0] = running(100)  # after the page has read the jobs and before the reader starts
     async with asyncio.timeout(60):
         assert await told.get() == jobs_hub.room_of(ENDPOINT)
     await hub.close()

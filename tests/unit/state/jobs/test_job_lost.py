@@ -1,4 +1,4 @@
-"""The page of a job that the user may not see now, or that was removed."""
+"""The page of a job that was removed or that the user may no longer see."""
 
 from __future__ import annotations
 

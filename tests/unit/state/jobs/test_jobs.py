@@ -1,4 +1,4 @@
-"""Rows of the list of jobs, the filters in its address, and the texts of a job's page."""
+"""Rows of the job list, the filters in its address, and the texts of a job's page."""
 
 from __future__ import annotations
 

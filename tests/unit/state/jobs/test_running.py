@@ -1,4 +1,4 @@
-"""Running jobs in the frame of every page: read once for all tabs of a user, pushed when they change."""
+"""Running jobs in the frame of every page: read once for all tabs of a user, and pushed when they change."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_silent_pve_is_reported() -> None:
 
 @dataclass
 class Fake:
-    """Sockets, feeds and jobs of a process, and what the hub pushes."""
+    """Doubles for a process's sockets, feeds and jobs. Records what the hub pushes."""
 
     rooms: dict[str, set[str]] = field(default_factory=dict)
     meta: dict[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Messages that a page may send: each handler's own arguments, and nothing of another shape."""
+"""Messages that a page may send: each handler's own arguments, in their declared types."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lxc_dashboard.state.socket.messages import CheckedNamespace, _parameters, a
 from tests.unit.state.test_page_states import page_states
 
 VALUES: dict[Any, Any] = {str: "text", int: 7, bool: True, dict: {"a": "b"}, list: ["a"], NoneType: None}
-# Which of some values are read as what a handler declares.
+# The values that each declared type accepts, as ``repr``.
 READ_AS: dict[Any, set[str]] = {
     (str,): {"'7'", "'x'", "7", "7.5", repr(10**30), "True", "None"},
     (str, bool): {"'7'", "'x'", "7", "7.5", repr(10**30), "True", "None"},

@@ -22,7 +22,7 @@ FEED = "feed"
 
 
 class Line:
-    """Of a browser."""
+    """A browser's connection."""
 
     def __init__(self) -> None:
         self.closed = False
@@ -39,7 +39,7 @@ class Line:
 
 
 class Tabs:
-    """Those of a signed-in user."""
+    """The tabs of a signed-in user."""
 
     def __init__(self) -> None:
         self.server = socketio.AsyncServer(async_mode="asgi", json=SimpleNamespace(dumps=json_dumps, loads=json.loads))
@@ -71,7 +71,7 @@ async def test_all_sockets_of_an_ended_session_are_redirected_and_closed(tabs: T
 
 async def test_a_closing_socket_delays_none_of_the_others(tabs: Tabs) -> None:
     (_, going), (_, staying) = await tabs.opened(), await tabs.opened()
-    going.closed = True  # and not taken out of its rooms yet
+    going.closed = True  # but still in its rooms
     await tabs.sockets.leave_all(tabs.session.id)
     assert tabs.sockets.count(FEED) == 0
     assert staying.closed

@@ -1,4 +1,4 @@
-"""How long the state of a tab is kept, on Reflex's own state manager."""
+"""How long a tab's state is kept, with Reflex's own state manager."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.state.socket import tabs
 from lxc_dashboard.state.socket.tabs import StateOwner, Tabs
 
-MANAGER: Any = StateManagerMemory  # abstract to a type checker, by its overloads
+MANAGER: Any = StateManagerMemory  # its overloads make it abstract for a type checker
 
 
 class Process:

@@ -1,4 +1,4 @@
-"""What the page of shared buckets says of what is typed."""
+"""What the page of shared buckets shows while the user types."""
 
 from __future__ import annotations
 

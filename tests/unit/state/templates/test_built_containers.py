@@ -1,4 +1,4 @@
-"""Containers of a template as its page lists them."""
+"""A template's containers, as its page lists them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The editor is made of parts: each shows what another one changed, and none has to know the others."""
+"""The editor consists of parts. Each part shows changes of the others and imports none of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the template editor works on: any field as it was typed, and the draft that says it."""
+"""The content of the template editor: fields as the user typed them, and the draft that stores them."""
 
 from __future__ import annotations
 

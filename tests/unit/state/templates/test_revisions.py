@@ -1,4 +1,4 @@
-"""Restoring a revision: the dialog with its note stays until that has succeeded, and says why it was refused."""
+"""Restoring a revision. The dialog with its note stays open until it succeeds, and shows why it was refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OVERTAKEN = OvertakenError(4, "ann@pve", datetime(2026, 11, 24, tzinfo=UTC), [])
 
 @pytest.fixture
 def state(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Asked about revision 1 of three."""
+    """The page with the restore dialog open for revision 1 of three."""
 
     async def read(self: Any, _: Any) -> None:
         self.current = 4

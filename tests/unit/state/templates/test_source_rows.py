@@ -1,4 +1,4 @@
-"""What the page of sources makes of each."""
+"""How the page of sources shows each source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The form of a source, which keeps by itself what is typed into it: when it begins anew, and when it must not."""
+"""The form of a source keeps its input in the browser. When it is reset, and when it must not be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list of templates: what the address says of it, what matches, in what order, and what a row tells."""
+"""The list of templates: the view in its address, filters, search, order and rows."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ views = st.builds(
 
 
 def row(name: str, **given: Any) -> TemplateRow:
-    """A row of ``name`` with what is ``given``."""
+    """A row named ``name`` with these fields."""
     return replace(row_of(replace(SUMMARY, id=new_id(), name=name)), **given)
 
 

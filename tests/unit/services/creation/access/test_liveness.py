@@ -1,4 +1,4 @@
-"""What is made of PVE's word on a guest that says nothing."""
+"""What a silent guest's status in PVE means for its job."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STOPPED = GuestStatus(101, "stopped")
 
 
 class Pve(Entrance):
-    """Answers in turn, the last answer for good."""
+    """Returns the answers in turn, the last one repeatedly."""
 
     def __init__(self, *answers: GuestStatus | Exception | None) -> None:
         self._answers: Iterator[Any] = iter(answers)
@@ -73,7 +73,7 @@ async def test_one_that_comes_up_again_was_restarted(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("uptime", [LONG_S + 5000, LONG_S + 1, LONG_S - 1, 0])
 async def test_one_that_was_up_before_is_the_same(uptime: float) -> None:
-    """Whole seconds, and a PVE that tells no uptime."""
+    """The uptime is in whole seconds. PVE may also report none."""
     assert await judged(Pve(GuestStatus(101, "running", uptime=int(uptime))), watched_s=LONG_S) is None
 
 
@@ -93,7 +93,7 @@ async def test_what_pve_does_not_know_or_does_itself_is_left(answer: GuestStatus
 
 
 def finishing(pve: Pve, *done: str) -> RunContext:
-    """A run past its scripts."""
+    """A job whose scripts have all run."""
     recorder = SimpleNamespace(step=Phase.FINALIZING)
     parts = {"entrance": pve, "checkpoint": Checkpoint(done=list(done)), "guest": SimpleNamespace(vmid=101)}
     return cast("RunContext", SimpleNamespace(recorder=recorder, **parts))

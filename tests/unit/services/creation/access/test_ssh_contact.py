@@ -1,4 +1,4 @@
-"""Why a guest cannot be entered by its own SSH server, and what to do about it."""
+"""Why a guest cannot be entered by its own SSH server, and what to do."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def test_a_guest_without_an_address_is_not_waited_for() -> None:
 def entrance(way: doors.Way) -> Entrance:
     none: Any = SimpleNamespace(ssh=None)
     made = Entrance(none, none, none, run().guest, way=way, key=None)
-    made._asked_at = float("inf")  # its rights were just told
+    made._asked_at = float("inf")  # its privileges were just read
     return made
 
 

@@ -1,4 +1,4 @@
-"""A form that asks for several containers: one spec for what they share, each fault beside its field."""
+"""A form that asks for several containers: one spec for all, and each error at its field."""
 
 from __future__ import annotations
 

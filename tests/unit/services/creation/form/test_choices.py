@@ -1,4 +1,4 @@
-"""Which OS template the wizard takes for a template's OS."""
+"""Which OS template the wizard selects for a template's OS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands say exactly what the dashboard asks PVE for: bash itself reads them, and stand-ins write down what they got."""
+"""The shown commands send PVE the dashboard's parameters. Bash runs them with stand-ins for the programs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ VMID = 105
 AT = "https://pve1.example:8006"
 PASSWORD = 'it\'s $HOME & "more"'
 NAMES = ("pct", "pveam", "pvesh", "curl")
-# Appends its own name and arguments to a file, with what stands in files that it is given. Asked for a vmid it says one.
+# Appends its name and arguments to a file, with the content of files given as arguments. Prints a vmid when asked.
 STAND_IN = """#!{python} -IS
 import json, os, sys
 read = [open(a, encoding="utf-8").read() if a.startswith("/dev/fd/") else a for a in sys.argv[1:]]
@@ -61,7 +61,7 @@ def api_calls(made: Sequence[ContainerSpec], *, at: str) -> str:
 
 
 def run(node: Path, typed: str) -> list[list[str]]:
-    """What bash called for ``typed``, and with which arguments."""
+    """The commands that bash ran for ``typed``, with their arguments."""
     told = node / "told"
     told.write_text("", encoding="utf-8")
     environ = os.environ | {"PATH": f"{node}:{os.environ['PATH']}", "TOLD": str(told), "LC_ALL": "C.UTF-8"}
@@ -71,7 +71,7 @@ def run(node: Path, typed: str) -> list[list[str]]:
 
 
 def as_pct_got_it(arguments: list[str]) -> dict[str, str]:
-    """PVE's parameters out of the arguments of ``pct create``."""
+    """PVE's parameters, from the arguments of ``pct create``."""
     assert arguments[:2] == ["pct", "create"]
     vmid, ostemplate, *rest = arguments[2:]
     options = {name.removeprefix("--"): value for name, value in zip(rest[::2], rest[1::2], strict=True)}
@@ -81,7 +81,7 @@ def as_pct_got_it(arguments: list[str]) -> dict[str, str]:
 
 
 def as_curl_got_it(arguments: list[str]) -> dict[str, str]:
-    """PVE's parameters out of the arguments of ``curl``."""
+    """PVE's parameters, from the arguments of ``curl``."""
     at = [n for n, argument in enumerate(arguments) if argument == "--data-urlencode"]
     return dict(arguments[n + 1].split("=", 1) for n in at)
 

@@ -1,4 +1,4 @@
-"""What the wizard keeps of a form, and what of it is taken back."""
+"""Which fields of a form the wizard stores, and which of them it restores."""
 
 from __future__ import annotations
 

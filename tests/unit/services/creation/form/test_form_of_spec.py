@@ -1,4 +1,4 @@
-"""From a spec back to the wizard's form, and from that to the same spec."""
+"""A spec becomes the wizard's form, and the form becomes the same spec again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hostnames from a pattern, held against bash where it has the same braces."""
+"""Hostnames from a pattern, compared with bash where it has the same braces."""
 
 from __future__ import annotations
 

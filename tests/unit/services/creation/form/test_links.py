@@ -1,4 +1,4 @@
-"""A link to the wizard: short, without secrets, and whatever it says, an answer and never a crash."""
+"""A link to the wizard is short and has no secrets. Any content gives a form or an error, never a crash."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ FULL = Filled(
 
 
 def noise(chars: int) -> str:
-    """Text that does not get shorter when it is packed, the same at each run."""
+    """Text that compression does not shorten, the same in each run."""
     return base64.b64encode(hashlib.shake_256(str(chars).encode()).digest(chars)).decode()[:chars]
 
 

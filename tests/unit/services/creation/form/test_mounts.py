@@ -1,4 +1,4 @@
-"""Which mount points may be asked for, and in which order PVE is told of them."""
+"""Which mount points are valid, and in which order PVE gets them."""
 
 from __future__ import annotations
 

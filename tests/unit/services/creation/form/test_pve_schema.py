@@ -1,4 +1,4 @@
-"""Whatever ``validate`` takes, PVE's own schema takes as the parameters of ``POST /nodes/{node}/lxc``."""
+"""Each form that ``validate`` accepts is valid in PVE's own schema of ``POST /nodes/{node}/lxc``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lxc_dashboard.services.creation.form.validation import check_password, vali
 from tests.unit.services.creation.form.test_spec import FULL
 
 PARAMETERS: Final = schema.load().paths["/nodes/{node}/lxc"]["POST"]["parameters"]
-# Of PVE::LXC::Config's own, which the double does not know.
+# Formats of PVE::LXC::Config, which the double does not have.
 _LINK_LOCAL: Final = re.compile(r"(fe80:[^%]+)%([a-zA-Z][a-zA-Z0-9_]{1,20}(?:[:.]\d+)?)")
 _STEP_ASIDE: Final = re.compile(r"/\.\.?(?:/|$)|^\.\./")
 
@@ -39,7 +39,7 @@ def _pve_lxc_formats(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def words(*usual: str, alphabet: str = "abz019.-_:/%~@+,;=()é \n") -> st.SearchStrategy[str]:
-    """Those that are usual, and what looks like them."""
+    """The usual values, and others that resemble them."""
     changed = st.tuples(st.sampled_from(usual), st.text(alphabet, max_size=4), st.integers(0, 40)).map(
         lambda parts: parts[0][: parts[2]] + parts[1] + parts[0][parts[2] :]
     )
@@ -109,7 +109,7 @@ FORMS: Final = st.fixed_dictionaries(
 )
 @given(FORMS, st.text(min_size=5, max_size=12))
 def test_what_is_taken_here_is_taken_by_pve(changes: dict[str, Any], password: str) -> None:
-    """A field that is refused here is left as it was: so others are still looked at."""
+    """An invalid field gets its valid value back, so that the other fields are still tested."""
     form = {**FULL, "pool": "", **changes}
     try:
         spec = validate(form)

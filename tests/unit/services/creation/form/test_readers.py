@@ -1,4 +1,4 @@
-"""Readers of single fields: what is read already, as a caller within the dashboard sends it, and what cannot be read."""
+"""Readers of single fields: invalid values, and values already parsed, as code in the dashboard passes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be asked for, and what PVE is asked for then."""
+"""Which specs are valid, and which parameters PVE gets for them."""
 
 from __future__ import annotations
 
@@ -293,5 +293,5 @@ def test_a_given_password_is_checked_and_never_shown(password: str | None) -> No
 
 @pytest.mark.parametrize("field", ["description", "ssh_keys", "searchdomain", "pool"])
 def test_half_a_character_is_refused_beside_its_field(field: str) -> None:
-    """A browser that cuts a text in the middle of an emoji sends one; PostgreSQL takes none."""
+    """A browser sends half a character if it cuts a text within an emoji. PostgreSQL does not store it."""
     assert field in faults(**{field: f"{KEY} \ud83d"})

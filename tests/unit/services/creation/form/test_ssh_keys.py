@@ -1,4 +1,4 @@
-"""Public SSH keys: what ``ssh-keygen -l`` reads is taken, and what PVE would refuse is refused beside the field, fast."""
+"""Public SSH keys: valid if ``ssh-keygen -l`` reads them and PVE accepts them. Each error is at its field, and fast."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_a_private_key_and_what_cannot_be_printed_are_refused() -> None:
 def test_whatever_is_sent_is_refused_within_a_moment(value: Any) -> None:
     before = time.process_time()
     assert fault(value)
-    assert time.process_time() - before < 1  # it was minutes
+    assert time.process_time() - before < 1  # a slow check takes minutes
 
 
 def test_there_is_an_end_to_how_many_and_how_long_they_may_be() -> None:
@@ -162,7 +162,7 @@ def test_there_is_an_end_to_how_many_and_how_long_they_may_be() -> None:
     st.sampled_from([*KEYS.values(), *WITH_TOKENS]), st.integers(0, 70), st.integers(0, 255), st.sampled_from("=~-+")
 )
 def test_openssh_says_the_same(tmp_path: Path, key: str, at: int, byte: int, how: str) -> None:
-    """A byte changed, cut off there, or another one at the end; now and then it is a key still."""
+    """One byte is changed or appended, or the key is cut there. Sometimes the result is still a key."""
     kind, _, comment = key.split()
     changed = bytearray(blob(key))
     if how == "~":

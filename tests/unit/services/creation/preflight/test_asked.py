@@ -1,4 +1,4 @@
-"""What a wish needs of its user: a ticket of some age, rights, an OS that is known, passwords."""
+"""What a spec requires: a ticket that is young enough, privileges, a known OS, passwords."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a step failed, as its last lines tell it and no further."""
+"""The cause of a failed step, taken from its last lines only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One look at everybody's addresses does for all who ask at once, and for a moment after."""
+"""One query of all guests' addresses serves all concurrent callers, and later ones for a short time."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ ENDPOINT = uuid4()
 
 
 class Pve:
-    """What keeps the connections."""
+    """The key under which the result is shared."""
 
 
 class Looks:
-    """In the place of ``addresses_seen``: each is told its number, and may fail."""
+    """Replaces ``addresses_seen``. Each result has its own address. Raises while ``fails``."""
 
     def __init__(self) -> None:
         self.made = 0

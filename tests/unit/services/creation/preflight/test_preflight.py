@@ -1,4 +1,4 @@
-"""What preflight finds by what PVE says of nodes, storages and guests, without one."""
+"""The findings of preflight, by PVE's answers about nodes, storages and guests. PVE is a double."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DISK_GIB = SPEC.disk_gib
 
 
 def question(spec: ContainerSpec = SPEC, **client: Any) -> Question:
-    """Of somebody whose PVE answers with ``client``, and whose containers are entered by their own SSH server."""
+    """A question to a PVE that answers with ``client``. The container is entered by its own SSH server."""
     nobody: Any = None
     pve: Any = SimpleNamespace(**client)
     return Question(nobody, pve, uuid4(), "root@pam", spec, 101, Way(WayKind.SSH, "pve1"), None)

@@ -1,4 +1,4 @@
-"""A check that PVE refuses to the user is a warning that names what is missing, letter by letter."""
+"""A check that PVE refuses to the user becomes a warning with the exact missing privilege."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where PVE does not tell every guest's addresses, or which guests there are: said, and not taken for free."""
+"""If PVE does not list all guests or their addresses, preflight says so. It does not assume free addresses."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SILENT = UnreachableError("pve1 cannot be reached")
 
 
 class Pool:
-    """Whatever keeps the connections to one PVE."""
+    """The connections to one PVE."""
 
     def __init__(self, **cluster: object) -> None:
         self.it: Any = SimpleNamespace(

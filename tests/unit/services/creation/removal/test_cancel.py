@@ -1,4 +1,4 @@
-"""What is said of a cancelled run that has nothing to enter PVE with."""
+"""Messages about a cancelled job that cannot sign in to PVE."""
 
 from __future__ import annotations
 

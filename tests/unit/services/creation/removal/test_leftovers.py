@@ -1,4 +1,4 @@
-"""Destroying what a job has left, by what PVE says of it."""
+"""Destroying what a job has left, by PVE's answers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ OTHERS = Content("local-lvm:vm-102-disk-0", content="rootdir", vmid=102)
 
 
 def pve(guest: Guest, config: LxcConfig = OURS, *, runs_on: bool = False, content: object = ()) -> Any:
-    """``runs_on``: it runs after PVE was asked to stop it, too."""
+    """``runs_on``: the guest still runs after PVE was asked to stop it."""
     left = GuestStatus(VMID, "running" if runs_on else "stopped")
     node = Resource("node", node="pve1", status="online")
     return SimpleNamespace(
@@ -125,7 +125,7 @@ async def test_a_version_of_pve_that_deletes_a_disk_at_once_is_waited_for_no_mor
     client.storage.delete, waited = Saying(None), Saying(None)
     client.tasks.wait = waited
     assert await delete(client) == ()
-    assert waited.calls == 1  # for the container's own
+    assert waited.calls == 1  # for the task that deletes the container
 
 
 async def test_a_lock_that_this_job_has_not_left_keeps_the_container() -> None:

@@ -1,4 +1,4 @@
-"""Where a container is, whose it is, and what PVE refuses of its notes: by what PVE says, without one."""
+"""Where a container is, which job owns it, and how PVE refuses changes of its notes. PVE is a double."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONTAINER = Resource("lxc", node="pve1", vmid=VMID)
 
 
 def pve(*resources: Resource, free: bool = False) -> Any:
-    """A PVE whose node shows none of its containers; ``free``: it calls the vmid so by now."""
+    """A PVE whose node lists no containers. ``free``: it reports the vmid as free."""
     cluster = SimpleNamespace(
         has_no_guest=always(False), resources=always([NODE, *resources]), vmid_is_free=always(free)
     )

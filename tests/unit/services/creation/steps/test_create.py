@@ -1,4 +1,4 @@
-"""The create by what PVE answers to it: refused, taken by somebody else, made with warnings."""
+"""The create task by PVE's answer: refused, vmid in use by another container, done with warnings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MADE = TaskResult("U", "WARNINGS: 2", 2)
 
 
 def run(task: object, *, free: bool = True, notes_of: UUID = ID, guest: Resource | None = None) -> Any:
-    """A run that asked PVE for the vmid chosen by hand: ``task`` is how that ended."""
+    """A job that asked PVE to create its container with a vmid chosen by the user. ``task`` is that task's result."""
     told: list[str] = []
     config = LxcConfig.of({"description": notes.while_creating("", notes_of), "hostname": "web"})
     return SimpleNamespace(

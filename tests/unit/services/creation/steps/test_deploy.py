@@ -1,4 +1,4 @@
-"""Files that wait for their place, and a guest that was prepared by somebody else, by what the guest answers."""
+"""Files whose folder or owner does not exist yet, and a guest that another job prepared. By the guest's answers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run(**facts: object) -> Any:
 
 
 def door(*said: str | Exception) -> Any:
-    """A guest that says one thing after the other to each entry."""
+    """A guest with one answer per entry."""
     answers = [each if isinstance(each, Exception) else CommandResult(0, each.encode(), b"") for each in said]
     return SimpleNamespace(run=Saying(*answers))
 

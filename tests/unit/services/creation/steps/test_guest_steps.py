@@ -1,4 +1,4 @@
-"""What becomes of a run by how a script or its packages end in the guest."""
+"""How a job continues after a script or an installation of packages has ended."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run() -> Any:
 
 
 def guest(*output: bytes | StepEnd) -> Any:
-    """A supervisor whose step prints this and ends."""
+    """A supervisor whose step has this output and end."""
 
     async def follow(*_: object) -> AsyncGenerator[bytes | StepEnd]:
         for item in output:

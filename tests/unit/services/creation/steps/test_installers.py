@@ -1,4 +1,4 @@
-"""What each package manager is told. Of apk and dnf, whose guests cannot be had here, by stand-ins that write down how they are called."""
+"""How each package manager is called. Stand-ins for the managers record their calls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log_error() { echo "[error] $*" >&2; }
 wait_for_apt_lock() { echo "waited $*" >>"$CALLS"; }
 lxcd_finish_dpkg() { echo "finished what was begun" >>"$CALLS"; }
 """
-# Writes down its name and words; what asks whether a package is there is answered from $THERE, one line each.
+# Records its name and arguments. Answers whether a package is installed from $THERE, which has one package a line.
 STAND_IN = """#!/bin/sh
 name=${0##*/}
 for word in "$@"; do printf '%s ' "$word"; done | sed "s/^/$name /; s/ *$//" >>"$CALLS"; echo >>"$CALLS"
@@ -34,7 +34,7 @@ STOOD_FOR = ("apk", "dnf", "rpm", "npm", "apt-get", "dpkg-query")
 
 @dataclass
 class Guest:
-    """``there``: what is installed, as its manager's question names it."""
+    """``there``: the installed packages, in the words of the manager's query."""
 
     folder: Path
 
@@ -58,7 +58,7 @@ class Guest:
 
     @property
     def calls(self) -> list[str]:
-        """All but the questions."""
+        """All calls except queries."""
         asked = ("apk info", "rpm -q", "npm ls", "dpkg-query")
         return [line for line in (self.folder / "calls").read_text().splitlines() if not line.startswith(asked)]
 

@@ -1,4 +1,4 @@
-"""The notes that tell whose container it is."""
+"""The notes in PVE that name the job of a container."""
 
 from __future__ import annotations
 

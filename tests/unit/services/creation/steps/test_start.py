@@ -1,4 +1,4 @@
-"""The start of a container by what PVE and the guest answer, without either."""
+"""The start of a container by the answers of PVE and the guest. Both are doubles."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UPID = "UPID:pve1:000A1B2C:00D3E4F5:6920C0DE:{kind}:101:root@pam:"
 
 
 def run(task: TaskResult | TaskFailedError, *, running: bool) -> Any:
-    """A run that asked PVE for the start: ``task`` is how that ended, ``running`` how the guest stands."""
+    """A job that asked PVE for the start. ``task`` is that task's result, ``running`` the guest's state afterwards."""
     job_id = uuid4()
     told: list[str] = []
     config = LxcConfig.of({"description": notes.while_creating("", job_id)})

@@ -1,4 +1,4 @@
-"""Why an installation failed, from what each manager prints; and which names are like one that nobody knows."""
+"""Why an installation failed, from each manager's output, and which known names resemble an unknown package."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ENDED = StepEnd(Outcome.EXIT, 100, 0)
 @pytest.mark.parametrize(
     ("lines", "why"),
     [
-        # apt goes on after an update that reached nobody, and then knows no package
+        # apt continues after an update that reached no server, and then knows no package
         (
             [
                 "Ign:1 http://deb.example.org trixie InRelease",
@@ -51,7 +51,7 @@ ENDED = StepEnd(Outcome.EXIT, 100, 0)
             ["WARNING: fetching https://dl.example.org/main: DNS lookup error", "ERROR: unable to select packages:", "  ngnix (no such package):"],
             NO_NAMES,
         ),
-        # apk 2, and apk 3
+        # apk 2, then apk 3
         (
             [
                 "WARNING: updating and opening https://dl.example.org/main: temporary error (try again later)",
@@ -132,7 +132,7 @@ def test_any_names_may_be_compared(name: str, known: set[str]) -> None:
 
 
 class Asked:
-    """A door that says what a manager would."""
+    """A door that gives a manager's answer."""
 
     kind = "probe"
 
@@ -165,7 +165,7 @@ class Asked:
 )
 async def test_each_manager_is_asked_in_its_own_words(manager: PackageManager, answer: str, argv: list[str]) -> None:
     door = Asked(answer)
-    assert await close_names(door, manager, "ngnix") == ("nginx",)  # type: ignore[arg-type]  # no stream is asked for
+    assert await close_names(door, manager, "ngnix") == ("nginx",)  # type: ignore[arg-type]  # no stream is used
     assert door.argv == [argv]
 
 

@@ -1,4 +1,4 @@
-"""A run whose vmid somebody else has taken: on to the next that nobody has."""
+"""A job whose vmid another container has taken continues with the next free vmid."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROW = Container(endpoint_id=uuid4(), vmid=102, node="pve1", hostname="web", crea
 
 
 def run(set_vmid: Saying, owner: str = "me") -> Any:
-    """A run as CT 101, whose worker is ``owner``; the next free vmid is 102."""
+    """A job for CT 101 whose worker is ``owner``. The next free vmid is 102."""
     told: list[str] = []
     creation = Job(
         kind=CREATE_KIND,

@@ -1,4 +1,4 @@
-"""The end of a run is written once, whatever becomes of the answer, and with it goes what is not needed any more."""
+"""The end of a job is written once, even if the answer is lost. Passwords and rows no longer needed are deleted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a run tries again, goes on, or ends: by what PVE, the database and its lease say, without them."""
+"""When a job retries a phase, continues or ends, by PVE, the database and its lease. All three are doubles."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ TURNS = 8
 
 
 def standing(**changes: Any) -> Standing:
-    """How a run's row is when it is looked at next."""
+    """The state of a job's row at a later check."""
     return Standing(**{"state": "running", "ticket_enc": "x", "signed_in_at": now(), **changes})
 
 
 def held(*seen: Standing | Exception, renewed: bool = True, cancel: bool = False) -> engine.Execution:
-    """A run that a worker holds; ``seen``: what it finds as it looks at its row, the last of it for ever."""
+    """A job that a worker holds. ``seen``: its row at each check, the last one repeatedly."""
     creation = Job(
         kind=CREATE_KIND,
         step="creating",

@@ -1,4 +1,4 @@
-"""A PVE task that is begun once, whatever becomes of the answer, and what is made of its end."""
+"""A PVE task is started once, even if the answer is lost. Also how its end is read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def task(upid: str, starttime: int = 1, user: str = "root@pam") -> TaskInfo:
 
 
 def run(listed: Saying, wait: object = DONE, *, timing: Timing | None = None, **checkpoint: Any) -> Any:
-    """``listed``: what PVE lists of tasks each time that it is asked."""
+    """``listed``: PVE's list of tasks at each query."""
     return SimpleNamespace(
         rt=SimpleNamespace(timing=timing or Timing()),
         job_id=uuid4(),

@@ -1,4 +1,4 @@
-"""What a run tells, where the database or the lease fails it: nothing lost, nothing twice, nobody left waiting."""
+"""A job's events when the database or lease fails: none is lost or stored twice, and no caller waits forever."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def row(seq: int, message: str) -> NumberedEvent:
 
 
 class Journal:
-    """Takes a batch when it may, and does with it what ``ends`` says."""
+    """Stores a batch once ``may_take`` is set, with the result of ``ends``."""
 
     def __init__(self, ends: Callable[..., Any]) -> None:
         self._ends = ends
@@ -52,7 +52,7 @@ class Journal:
 async def recording(
     journal: Journal, *, renew: object = None, **events: object
 ) -> AsyncIterator[tuple[Recorder, list[list[bytes]]]]:
-    """A recorder that has begun, and what it passed on."""
+    """A started recorder, and the entries that it passed on."""
     passed: list[list[bytes]] = []
     rt: Any = SimpleNamespace(
         db=database(events=SimpleNamespace(**{"last_seq": always(0), **events}), leases=SimpleNamespace(renew=renew)),

@@ -1,4 +1,4 @@
-"""What waits for its turn, or for that of another, and goes on without waiting."""
+"""Waiting for a slot, and jobs that continue without waiting."""
 
 from __future__ import annotations
 

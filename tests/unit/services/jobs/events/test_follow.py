@@ -1,4 +1,4 @@
-"""Each line once and in order, whatever the stream and the database say of it, and when."""
+"""Each line arrives once and in order, with any content and timing of the stream and the database."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def seen(
     streamed: list[Entries | Exception],
     newest: list[str | Exception] | None = None,
 ) -> list[list[str]]:
-    """What a viewer gets: ``looks`` at the row, ``stored`` and ``streamed`` as they are read one after the other."""
+    """What a viewer gets. ``looks``, ``stored`` and ``streamed``: the results of consecutive reads of each."""
     jobs, events = SimpleNamespace(standings=Saying(*looks)), SimpleNamespace(after=Saying(*stored))
     bus = SimpleNamespace(last_id=Saying(*(newest or ["0-0"])), read_after=Saying(*streamed))
     rt: Any = SimpleNamespace(db=database(jobs=jobs, events=events), bus=bus)

@@ -1,4 +1,4 @@
-"""Lines as pages show them: numbered whatever a message holds, and as a terminal would leave them."""
+"""Lines as pages show them: numbered for any content of a message, and as a terminal displays them."""
 
 from __future__ import annotations
 

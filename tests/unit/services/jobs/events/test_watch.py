@@ -1,4 +1,4 @@
-"""Whoever looks at a job sees it to its end, and again where it is run once more, without servers."""
+"""A watched job is followed to its end, and again after a retry. Runs without servers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def event(seq: int, kind: str) -> JobEvent:
 
 
 async def seen(*looks: Job | Exception, told: list[list[JobEvent]]) -> list[list[str]]:
-    """``looks``: its row each time that it is looked at; ``told``: what there is to read each time that it is read."""
+    """What a watcher gets. ``looks``: the row at each read. ``told``: the events at each read."""
     look = Saying(*looks)
 
     async def standings(ids: Sequence[UUID]) -> dict[UUID, Standing]:
@@ -68,7 +68,7 @@ async def test_a_job_that_ends_is_told_to_its_end_and_its_page_looks_once_more()
 
 
 async def test_a_failed_job_that_is_retried_is_told_on_from_where_it_failed() -> None:
-    failed = [job(FAILED)] * 3  # as it is seen, followed, and looked at again
+    failed = [job(FAILED)] * 3  # read before ``follow``, in it, and after it
     retried = [job(QUEUED, 2), job(READY, 2)]
     told = [[event(1, "error")], [event(1, "error"), event(2, "complete")]]
     assert await seen(*failed, *retried, told=told) == [["error 1"], [], ["complete 2"], []]

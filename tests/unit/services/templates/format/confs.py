@@ -1,4 +1,4 @@
-"""A configuration as a template writes it, read or refused."""
+"""Parse the text of a ``template.conf``, or return its error."""
 
 from __future__ import annotations
 

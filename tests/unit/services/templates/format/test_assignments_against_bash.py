@@ -1,4 +1,4 @@
-"""The reader says what bash would: files of the supported grammar, written by hypothesis, are read by both."""
+"""The reader agrees with bash: both read files of the supported grammar, which hypothesis generates."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def single_quoted() -> st.SearchStrategy[str]:
 
 
 def inside_quotes(closing: str) -> st.SearchStrategy[str]:
-    """Literal text between double quotes, or in a default between them."""
+    """Literal text within double quotes, or within a default inside them."""
     special = '\\"$`' + closing
     text = free_text.map(lambda text: text.replace("'", "")) if closing else free_text
     return text.map(lambda text: "".join("\\" + char if char in special else char for char in text))
@@ -72,7 +72,7 @@ def conf(draw: st.DrawFn) -> str:
     text, behind = "", ""
     for _ in range(draw(st.integers(1, 5))):
         between = ["", "", "  ", "\t", "# note 'a\n", "\n"]
-        # Behind an assignment on the same line, export would be a command with that assignment as its environment.
+        # After an assignment on the same line, export would be a command with that assignment in its environment.
         text += draw(st.sampled_from(between if behind == " " else [*between, "export "]))
         text += f"{draw(NAMES)}={draw(value())}"
         behind = draw(st.sampled_from(["\n", "\n", " # it's a note\n", ";\n", "; ", " ", " \\\n\n", " ;# x\n"]))
@@ -112,13 +112,13 @@ def test_what_is_read_is_what_bash_would_set(text: str) -> None:
     try:
         read_assignments(text.encode(), "template.conf")
     except TemplateError as error:
-        # A tilde that ends up behind a colon, say, or a brace after export, is refused rather than expanded.
+        # The reader refuses what bash would expand, such as a tilde after a colon or a brace after export.
         assert re.search("would have to be computed|must be written as", error.message), error  # noqa: PT017
         return
     assert_bash_agrees(text)
 
 
-# Files as they are written to be sourced by bash, comments behind values and all.
+# Files as people write them for bash to source, with comments after values.
 ELSEWHERE = [
     """\
 #!/usr/bin/env bash

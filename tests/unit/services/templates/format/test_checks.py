@@ -29,7 +29,7 @@ CONFIG = TemplateConfig(app="Web", os="debian")
 
 
 def template(**parts: object) -> TemplateContent:
-    return dataclasses.replace(TemplateContent("web", CONFIG), **parts)  # type: ignore[arg-type] # parts are the fields'
+    return dataclasses.replace(TemplateContent("web", CONFIG), **parts)  # type: ignore[arg-type] # any fields
 
 
 def test_a_sound_template_has_no_finding() -> None:

@@ -1,4 +1,4 @@
-"""A template's configuration, read: every key into its field, and nothing by accident."""
+"""Reading a template's configuration: each key sets its field, and nothing else does."""
 
 from __future__ import annotations
 
@@ -143,4 +143,4 @@ def test_a_configuration_survives_json() -> None:
     assert TemplateConfig.from_json(whole.to_json()) == whole
     assert TemplateConfig.from_json({"app": "x", "of_a_newer_version": 1}) == TemplateConfig(app="x")
     with pytest.raises(dataclasses.FrozenInstanceError):
-        whole.cpu = 3  # type: ignore[misc] # that it is refused is the point
+        whole.cpu = 3  # type: ignore[misc] # the assignment must fail

@@ -1,4 +1,4 @@
-"""What is refused in a template's configuration, with its file, line and key."""
+"""Invalid template configurations are refused with file, line and key."""
 
 from __future__ import annotations
 

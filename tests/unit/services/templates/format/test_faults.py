@@ -1,4 +1,4 @@
-"""What is wrong with several parts of a template stands in one refusal."""
+"""One refusal lists the errors of several parts of a template."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists of packages as people paste them."""
+"""Package lists as people paste them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both sides: what must be seen, and what must not be cried about. All secrets here are made up, or made of parts."""
+"""Text that is found as a secret, and text that must not be. All secrets here are invented or assembled from parts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def letters(count: int, alphabet: str = string.ascii_letters + string.digits) ->
 
 
 def seen(text: str, file: str = "") -> list[tuple[int, str]]:
-    """The lines of the secrets, and what these look like."""
+    """The line and the kind of each secret found."""
     return [
         (secret.line, in_words_of(secret.message).removeprefix("looks like ").partition(" in plain text: ")[0])
         for secret in find_secrets(text, file)
@@ -138,7 +138,7 @@ def test_literals_as_random_as_keys(line: str, name: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        # made, read or given elsewhere
+        # generated, read or set elsewhere
         "password=$(generate_password)",
         'password="$(generate_password 32)"',
         "password=`openssl rand -hex 16`",
@@ -168,7 +168,7 @@ def test_literals_as_random_as_keys(line: str, name: str) -> None:
         "secret: /run/secrets/app-2024-token",
         "PASSWORD_LENGTH=24",
         "password = getpass.getpass()",
-        # settings that only sound like it
+        # settings with similar names
         "PasswordAuthentication no",
         "password_encryption = scram-sha-256",
         "passwd:         files systemd",
@@ -210,12 +210,12 @@ def test_literals_as_random_as_keys(line: str, name: str) -> None:
         "KEY=https://deb.nodesource.com/gpgkey/nodesource-repo.gpg.key",
         "deb [signed-by=/usr/share/keyrings/pgdg.gpg] https://apt.postgresql.org/pub/repos/apt trixie-pgdg main",
         "URL=https://github.com/prometheus/node_exporter/releases/download/v1.8.2/node_exporter-1.8.2.linux-amd64.tar.gz",
-        # words about keys
+        # text about keys
         "grep -q 'BEGIN OPENSSH PRIVATE KEY' \"$file\"",
         "-----BEGIN CERTIFICATE-----",
         "-----BEGIN PUBLIC KEY-----",
         'log_info "The password is in the credentials of the dashboard"',
-        # told, not set
+        # comments
         "# password=swordfish",
         "  ; password = swordfish",
         "// password = 'swordfish'",

@@ -23,13 +23,13 @@ def nothing_kept() -> None:
     shellcheck._kept.clear()
 
 
-# Takes ShellCheck more time and memory with each level.
+# Each level costs ShellCheck more time and memory.
 NASTY = "echo " + "$(" * 3000 + "id" + ")" * 3000 + "\n"
 
 
 @pytest.fixture
 def little_time_for_the_nasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The others have theirs, however slow the machine is."""
+    """Limit the time for ``NASTY`` only. Other scripts keep theirs on a slow machine."""
     process = shellcheck._process
 
     def hasty(names: list[str], folder: str, output: Path, seconds: float) -> Message | None:

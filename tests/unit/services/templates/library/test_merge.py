@@ -1,4 +1,4 @@
-"""Two people's changes of one template put together."""
+"""Merging two users' changes of one template."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from lxc_dashboard.services.templates.model import Bucket, PackageEntry, Script,
 
 
 def script(name: str, content: str = "true\n", **more: object) -> Script:
-    return replace(Script(name, content, 0), **more)  # type: ignore[arg-type] # of the test's own
+    return replace(Script(name, content, 0), **more)  # type: ignore[arg-type] # any fields
 
 
 def file(name: str, sha256: str = "a", **more: object) -> DraftFile:
-    return replace(DraftFile(name, "/etc", FilePolicy.DEFAULT, 0o644, "", sha256, len(sha256)), **more)  # type: ignore[arg-type] # of the test's own
+    return replace(DraftFile(name, "/etc", FilePolicy.DEFAULT, 0o644, "", sha256, len(sha256)), **more)  # type: ignore[arg-type] # any fields
 
 
 def bucket(*specs: str) -> Bucket:

@@ -1,4 +1,4 @@
-"""Archives of one template, packed as anybody may."""
+"""Archives of one template, packed without the product."""
 
 from __future__ import annotations
 

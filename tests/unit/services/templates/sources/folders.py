@@ -1,4 +1,4 @@
-"""What a pass over a folder of templates has found, and the paths of one."""
+"""The result of a pass over a folder of templates, and the paths of one template."""
 
 from __future__ import annotations
 

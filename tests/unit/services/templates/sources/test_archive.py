@@ -1,4 +1,4 @@
-"""What is exported comes back as it was, and what anybody packs by hand comes in."""
+"""An export is imported unchanged, and archives packed by hand are imported, too."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def members(data: bytes) -> dict[str, bytes]:
 
 
 def bare(content: TemplateContent) -> TemplateContent:
-    """Without what tells of the place that it was read from."""
+    """The content without warnings and origin."""
     return TemplateContent(content.name, content.config, content.scripts, content.files, content.buckets)
 
 
@@ -180,7 +180,7 @@ def test_one_broken_template_hides_no_other_and_is_named_with_its_line() -> None
 
 
 def with_manifest(**changes: object) -> bytes:
-    """An export of ``WEB`` whose manifest says something else."""
+    """An export of ``WEB`` with these changes in its manifest."""
     files = members(export([WEB], "zip"))
     said = json.loads(files["manifest.json"])
     said["templates"][0] |= changes

@@ -1,4 +1,4 @@
-"""A folder of templates, read: what stands where, and what one broken template does to the others."""
+"""Reading a folder of templates: where the parts of a template may be. A broken template does not affect the others."""
 
 from __future__ import annotations
 

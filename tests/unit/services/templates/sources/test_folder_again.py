@@ -1,4 +1,4 @@
-"""The second pass over a folder of templates reads what has changed, and nothing else."""
+"""The second pass over a folder of templates reads only what has changed."""
 
 from __future__ import annotations
 

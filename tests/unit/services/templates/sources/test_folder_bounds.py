@@ -1,4 +1,4 @@
-"""How much is read of a folder of templates."""
+"""Bounds on reading a folder of templates."""
 
 from __future__ import annotations
 

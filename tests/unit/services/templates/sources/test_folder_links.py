@@ -1,4 +1,4 @@
-"""Links, pipes and odd files in a folder of templates: followed within it, refused where they lead out."""
+"""Links, pipes and unusual files in a folder of templates. Links inside it are followed, links out of it refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder of templates is read with the manifest of the export that was unpacked there."""
+"""A folder of templates is read with the manifest of the export that was unpacked into it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def bare(content: TemplateContent) -> TemplateContent:
 
 
 def change(folder: Path, **changes: object) -> None:
-    """Changes what the manifest in ``folder`` says of ``web``; a value of None removes its key."""
+    """Change fields of ``web`` in the manifest of ``folder``. None removes the field."""
     path = folder / "manifest.json"
     manifest: dict[str, Any] = json.loads(path.read_bytes())
     (says,) = [says for says in manifest["templates"] if says["name"] == "web"]

@@ -1,4 +1,4 @@
-"""Proofs of webhooks, whatever is sent."""
+"""Proofs of webhooks, for any request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which addresses may be typed, and which may be reached."""
+"""Which addresses are valid, and to which of them the reader may connect."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_subfolders_stay_inside() -> None:
     [
         "127.0.0.1",
         "127.9.9.9",
-        "0.0.0.0",  # noqa: S104 an address to be refused
+        "0.0.0.0",  # noqa: S104 an address that must be refused
         "169.254.169.254",
         "224.0.0.1",
         "255.255.255.255",

@@ -1,4 +1,4 @@
-"""What a hostile repository may hold: nothing is written elsewhere, nothing eats the machine, and it is said what was left out."""
+"""Hostile repositories: no file is written outside, time and memory are bounded, and what was left out is reported."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ async def test_links_are_made_and_read_only_within_the_tree(repository: Reposito
 
 
 async def test_links_come_last_so_that_nothing_is_written_through_one(into: Path, repository: Repository) -> None:
-    """A tree that names a link and a folder alike, which no tree of git's own does: the folder wins, and stays inside."""
+    """A tree with a link and a folder of one name, which git never makes. The folder is written, inside the target."""
     outside = into.parent / "outside"
     outside.mkdir()
     files = into / "files"
@@ -154,12 +154,12 @@ async def test_more_bytes_than_are_read_are_refused(
 
 
 async def test_a_bomb_ends_its_own_process_only(repository: Repository, into: Path) -> None:
-    """A blob of 3 GB of zeros is 3 MB on the disk. Its checksum does not come: nobody gets there."""
+    """3 GB of zeros in a blob of 3 MB. zlib's checksum at its end is missing, but memory runs out before that."""
     size, zeros = 3 << 30, bytes(1 << 24)
     header = b"blob %d\0" % size
     packer, digest = zlib.compressobj(9), sha1(header, usedforsecurity=False)
     beginning = packer.compress(header) + packer.flush(zlib.Z_FULL_FLUSH)
-    part = packer.compress(zeros) + packer.flush(zlib.Z_FULL_FLUSH)  # after a full flush the same zeros pack alike
+    part = packer.compress(zeros) + packer.flush(zlib.Z_FULL_FLUSH)  # the flush makes all parts equal
     for _ in range(size >> 24):
         digest.update(zeros)
     name = digest.hexdigest()

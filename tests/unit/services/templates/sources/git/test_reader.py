@@ -1,4 +1,4 @@
-"""Repositories read over each wire, from real servers on loopback, by the real process."""
+"""Repositories read over each transport, from real servers on loopback, by the real process."""
 
 from __future__ import annotations
 
@@ -251,7 +251,7 @@ async def test_a_server_that_never_answers_is_left_in_time(
 async def test_a_repository_too_large_is_left_in_the_middle(
     https: HttpsGit, ssh: SshGit, repository: Repository, into: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    repository.commit({"noise": random.Random(7).randbytes(200_000)})  # noqa: S311 what cannot be packed smaller
+    repository.commit({"noise": random.Random(7).randbytes(200_000)})  # noqa: S311 incompressible content
     monkeypatch.setattr(transport, "MAX_PACK_BYTES", 100_000)
     for request in (over_https(https, into), over_ssh(ssh, into)):
         answer = await asyncio.to_thread(reader.answer, request)
@@ -269,7 +269,7 @@ async def test_an_answer_that_never_ends_is_left(
 
 
 async def test_a_server_that_is_no_git_server_is_told(https: HttpsGit, repository: Repository) -> None:
-    """What answers 200 with anything else, as the page of a forge does."""
+    """The server answers 200 with something else, such as the web page of a git host."""
     repository.commit(WEB)
     https.plain = True
     with pytest.raises(SourceError, match="smart HTTP"):

@@ -1,4 +1,4 @@
-"""Whatever an archive holds, nothing of it is left behind."""
+"""Reading an archive leaves no files behind, whatever the archive contains."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Archives are unpacked below ``tmp_path``, so that what leads out of theirs is seen."""
+    """Unpack archives below ``tmp_path``, so that a file written outside their folder is found."""
     inner = tmp_path / "a" / "b"
     inner.mkdir(parents=True)
     monkeypatch.setattr("tempfile.tempdir", str(inner))

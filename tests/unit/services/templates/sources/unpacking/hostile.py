@@ -1,4 +1,4 @@
-"""Archives with members of ill will, and what comes of reading them."""
+"""Archives with hostile members, and the result of reading them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archives that are larger than they look, or without end."""
+"""Archives that are larger than they look, or endless."""
 
 from __future__ import annotations
 

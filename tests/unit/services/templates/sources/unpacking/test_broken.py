@@ -1,4 +1,4 @@
-"""Broken archives, and bytes of any kind: read or refused, and never our end."""
+"""Broken archives and random bytes are read or refused, and never crash the reader."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_an_archive_cut_off_anywhere_is_refused(kind: ArchiveKind) -> None:
         assert isinstance(outcome(data[:end]), TemplateError), end
 
 
-# Some versions of zipfile warn of it and read on: our own bounds hold all the same.
+# Some versions of zipfile only warn of overlaps. The product's own bounds still apply.
 @pytest.mark.filterwarnings("ignore:Overlapped entries:UserWarning")
 @given(st.sampled_from(KINDS), st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=8))
 def test_an_archive_with_other_bytes_is_read_or_refused_and_never_breaks_us(
@@ -129,7 +129,7 @@ def test_a_tar_with_other_bytes_is_read_or_refused_and_never_breaks_us(changes: 
     mended = bytearray()
     for start in range(0, len(data), 512):
         block = data[start : start + 512]
-        if block[257:262] == b"ustar":  # a header: its checksum is made to fit, so that what it says is looked at
+        if block[257:262] == b"ustar":  # recompute the checksum of a header, so that the reader parses it
             block[148:156] = b" " * 8
             block[148:156] = b"%06o\0 " % sum(block)
         mended += block

@@ -1,4 +1,4 @@
-"""Members of archives that lead out, hide, or are no files: refused by their name, and nothing outside the folder."""
+"""Archive members that lead out, hide or are no files are refused by name. Nothing is written outside the folder."""
 
 from __future__ import annotations
 
