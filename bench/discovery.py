@@ -25,8 +25,8 @@ from lxc_dashboard.db import migrate
 from lxc_dashboard.db.database import DatabaseService
 from lxc_dashboard.db.engine import create_engine
 from lxc_dashboard.embedded import EmbeddedServices
+from lxc_dashboard.services.templates.model import DiscoveryReport
 from lxc_dashboard.services.templates.sources.sync import sync_folder
-from lxc_dashboard.services.templates.summaries import DiscoveryReport
 
 TEMPLATES = 1_000
 UNCHANGED_PASSES = 3

@@ -13,8 +13,7 @@ from lxc_dashboard.bus.outbox import Outbox
 from lxc_dashboard.crypto import Keyring
 from lxc_dashboard.db.database import DatabaseService
 from lxc_dashboard.db.engine import create_engine
-from lxc_dashboard.db.journal import Journal
-from lxc_dashboard.db.standings import Standings
+from lxc_dashboard.db.journal import Journal, Standings
 from lxc_dashboard.guest.pool import SshPool
 from lxc_dashboard.proxmox.client import ProxmoxPool
 from lxc_dashboard.queue import Queue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from lxc_dashboard.services import kinds
-from lxc_dashboard.services.creation.removal import cancel as settling
+from lxc_dashboard.services.creation import cancel as settling
 from lxc_dashboard.services.jobs.engine import execution as engine
 from lxc_dashboard.services.jobs.engine import reaper, ticket
 from tasks.app import in_place, in_runtime

@@ -20,7 +20,7 @@ import httpx
 
 from lxc_dashboard.guest.doors import conversation, request
 from lxc_dashboard.proxmox.tasks import FIRST_POLL_S, POLL_GROWTH, SLOWEST_POLL_S
-from lxc_dashboard.services.creation.access.entrance import RIGHTS_HOLD_FOR_S
+from lxc_dashboard.services.creation.access import RIGHTS_HOLD_FOR_S
 from lxc_dashboard.services.creation.steps import discovery
 from lxc_dashboard.services.creation.steps.start import _WAIT_FOR_INIT as WAIT_FOR_INIT
 from lxc_dashboard.services.jobs.engine.execution import JUST_S

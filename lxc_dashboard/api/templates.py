@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
-    from lxc_dashboard.services.templates.summaries import DiscoveryReport
+    from lxc_dashboard.services.templates.model import DiscoveryReport
 
 FIELD: Final = "archive"
 CHUNK_BYTES: Final = 64 << 10

@@ -17,9 +17,9 @@ from rich.markup import escape
 from sqlalchemy import text
 
 from lxc_dashboard import frontend, routes
-from lxc_dashboard.commands.ports import answers
 from lxc_dashboard.commands.terminal import out
 from lxc_dashboard.commands.terminal import run as run_async
+from lxc_dashboard.commands.web import port_answers
 from lxc_dashboard.crypto import Keyring
 from lxc_dashboard.db import migrate
 from lxc_dashboard.db.models import ProxmoxNode
@@ -322,7 +322,7 @@ async def _web(runtime: Runtime) -> list[Check]:
         remedy = "`lxc-dashboard web` builds them at start"
         checks.append(Check("services", "pages", Verdict.WARNING, "not built from the current sources", remedy))
     port = runtime.settings.PORT
-    if await answers("127.0.0.1", port, routes.SIGN_IN):
+    if await port_answers("127.0.0.1", port, routes.SIGN_IN):
         return [*checks, Check("services", "web", Verdict.OK, f"answers on port {port}")]
     remedy = "start `lxc-dashboard web`, unless it runs on another machine"
     return [*checks, Check("services", "web", Verdict.WARNING, f"nothing answers on port {port} here", remedy)]

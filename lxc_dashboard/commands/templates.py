@@ -17,12 +17,11 @@ from lxc_dashboard.messages import Message
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.templates.format import checks
 from lxc_dashboard.services.templates.library import catalog
-from lxc_dashboard.services.templates.model import Finding, Refusal, TemplateContent
+from lxc_dashboard.services.templates.model import DiscoveryReport, Finding, Refusal, TemplateContent, TemplateSummary
 from lxc_dashboard.services.templates.sources import archive, imports, passes
 from lxc_dashboard.services.templates.sources.codes import FolderCode
 from lxc_dashboard.services.templates.sources.folder import discover
 from lxc_dashboard.services.templates.sources.unpacking import MAX_ARCHIVE_BYTES
-from lxc_dashboard.services.templates.summaries import DiscoveryReport, TemplateSummary
 from lxc_dashboard.settings import Settings
 
 # The audit's user for this command.

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
+from lxc_dashboard.db.errors import DatabaseCode
 from lxc_dashboard.db.repositories.events import Batch, StoredEvent, lease_gone
-from lxc_dashboard.errors import ServiceUnavailableError
+from lxc_dashboard.errors import NotFoundError, ServiceUnavailableError
+from lxc_dashboard.messages import Message
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import DatabaseService
+    from lxc_dashboard.db.repositories.jobs import Standing
     from lxc_dashboard.timing import Timing
 
 # A busy process collects longer before each write.
@@ -128,3 +132,68 @@ class Journal:
 def _fail(turns: Sequence[_Turn], error: BaseException) -> None:
     for turn in turns:
         turn.fail(error)
+
+
+EVERY_S: Final = 1.0
+
+
+class Standings:
+    """One per process and event loop. Reads only while a caller waits."""
+
+    def __init__(self, database: DatabaseService) -> None:
+        self._database = database
+        self._waiting: dict[asyncio.Future[Standing], UUID] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def next(self, job_id: UUID) -> Standing:
+        """Return the job's standing, read within ``EVERY_S``.
+
+        Raises ``NotFoundError``, ``ServiceUnavailableError``.
+        """
+        answer: asyncio.Future[Standing] = asyncio.get_running_loop().create_future()
+        self._waiting[answer] = job_id
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._read_until_idle())
+        try:
+            return await answer
+        finally:
+            self._waiting.pop(answer, None)
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        for answer in self._waiting:  # the task may have been cancelled before its first step
+            answer.cancel()
+
+    async def _read_until_idle(self) -> None:
+        """Read until no caller waits. Every exit resolves all waiting calls."""
+        batch = dict[asyncio.Future["Standing"], UUID]()
+        try:
+            while self._waiting:
+                await asyncio.sleep(EVERY_S)
+                batch, self._waiting = self._waiting, {}
+                await self._read(batch)
+        except BaseException:
+            for answer in (*batch, *self._waiting):
+                answer.cancel()
+            raise
+
+    async def _read(self, batch: Mapping[asyncio.Future[Standing], UUID]) -> None:
+        try:
+            async with self._database.transaction() as tx:
+                standings = await tx.jobs.standings(list(batch.values()))
+        except Exception as error:  # noqa: BLE001 - the waiting calls get the error
+            for answer in batch:
+                _fail_reads(answer, error)
+            return
+        for answer, job_id in batch.items():
+            if job_id not in standings:
+                _fail_reads(answer, NotFoundError(Message.of(DatabaseCode.JOB_GONE)))
+            elif not answer.done():
+                answer.set_result(standings[job_id])
+
+
+def _fail_reads(answer: asyncio.Future[Standing], error: Exception) -> None:
+    if not answer.done():
+        answer.set_exception(error)

@@ -9,10 +9,9 @@ import asyncio
 from pathlib import Path
 from typing import Self
 
-from lxc_dashboard.embedded.binaries import Binaries
 from lxc_dashboard.embedded.folder import Access, DataFolder, with_ports
 from lxc_dashboard.embedded.process import Account
-from lxc_dashboard.embedded.servers import PortTakenError, PostgresServer, Server, ValkeyServer
+from lxc_dashboard.embedded.servers import Binaries, PortTakenError, PostgresServer, Server, ValkeyServer
 from lxc_dashboard.errors import ServiceUnavailableError
 
 _PORT_TRIES = 5

@@ -18,7 +18,7 @@ from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import PackageBucket, PackageManager, SourceKind, Template, TemplateRevision
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.templates.format.packages import read_listing
-from lxc_dashboard.services.templates.library.rows import package_rows, revision_rows
+from lxc_dashboard.services.templates.library.revisions import package_rows, revision_rows
 from lxc_dashboard.services.templates.model import Bucket, TemplateConfig, TemplateContent
 from lxc_dashboard.settings import Settings
 from tests.e2e.conftest import visit

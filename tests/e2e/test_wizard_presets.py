@@ -10,7 +10,7 @@ from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import Preset
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation.form import links, presets
+from lxc_dashboard.services.creation.form import filled, presets
 from lxc_dashboard.services.creation.form.filled import Filled
 from tests.e2e import job_runs
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, visit
@@ -116,7 +116,7 @@ def test_a_link_that_is_opened_over_a_preset_is_filled_in_as_a_link(page: Page, 
     page.get_by_role("button", name=text.PRESETS, exact=True).click()
     preset(page, "of another").get_by_role("button", name=text.PRESET_USE).click()
     expect(proposed(page)).to_contain_text("4096")
-    visit(page, routes.shared_creation(links.encode(Filled(form={"hostname": "by-link", "cores": "3"})).coded))
+    visit(page, routes.shared_creation(filled.encode_link(Filled(form={"hostname": "by-link", "cores": "3"})).coded))
     accept_link(page)
     expect(page.get_by_text(text.FROM_LINK)).to_be_visible()
     at(page, "review")

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.services.creation.form import links
+from lxc_dashboard.services.creation.form import filled
 from lxc_dashboard.services.creation.form.filled import Filled
 from tests.e2e import job_runs, wizard
 from tests.e2e.conftest import NewPage, SignedInAs, accessibility_faults, fill_sign_in, reload, visit
@@ -72,7 +72,7 @@ def test_a_link_that_is_declined_changes_nothing(page: Page) -> None:
     fill(page, hostname="kept-as-it-is", memory_mib="640")
     forward(page, "packages")
     form = {"ssh_keys": wizard.KEY, "unprivileged": "", "memory_mib": "64", "description": "\n".join("abcdefghij" * 6)}
-    hostile = links.encode(Filled(form=form))
+    hostile = filled.encode_link(Filled(form=form))
     visit(page, routes.shared_creation(hostile.coded))
     asked = wizard.proposed(page)
     expect(asked).to_contain_text(text.PROPOSED_LINK_BY)
@@ -99,10 +99,10 @@ def test_a_pool_that_a_link_names_and_that_is_not_seen_stays(page: Page) -> None
     start(page, "hello")
     fill(page, hostname="in-a-pool")
     page.get_by_role("button", name=text.SHARE_LINK).click()
-    own = links.decode(page.locator("#shared-link").input_value().partition("from=")[2])
+    own = filled.decode_link(page.locator("#shared-link").input_value().partition("from=")[2])
     assert own is not None
     close_dialog(page)
-    named = links.encode(Filled.from_json(own.to_json() | {"form": {**own.form, "pool": "not-seen"}}))
+    named = filled.encode_link(Filled.from_json(own.to_json() | {"form": {**own.form, "pool": "not-seen"}}))
     visit(page, routes.shared_creation(named.coded))
     wizard.accept_link(page)
     at(page, "review")

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from lxc_dashboard import cli
 from lxc_dashboard.commands.doctor import Check, Verdict, show_checks
 from lxc_dashboard.commands.nodes import _address, _pair
-from lxc_dashboard.commands.ports import answers, hold
+from lxc_dashboard.commands.web import hold_port, port_answers
 from lxc_dashboard.embedded.folder import free_port
 from lxc_dashboard.errors import ConflictError, InvalidInputError
 from lxc_dashboard.settings import Settings
@@ -141,7 +141,7 @@ def test_demo_names_a_port_that_is_taken_and_another_one(
     assert f"Port {listener} is in use" in shown
     other = re.search(r"PORT=(\d+)", shown)
     assert other is not None
-    with hold("127.0.0.1", int(other[1])):
+    with hold_port("127.0.0.1", int(other[1])):
         assert not (tmp_path / "demo").exists()
 
 
@@ -151,26 +151,26 @@ def test_a_port_that_listens_on_the_other_loopback_is_taken_too() -> None:
     except OSError:
         pytest.skip("no IPv6 here")
     port = server.getsockname()[1]
-    with server, pytest.raises(ConflictError, match="is in use"), hold("127.0.0.1", port):
+    with server, pytest.raises(ConflictError, match="is in use"), hold_port("127.0.0.1", port):
         raise AssertionError
 
 
 def test_a_port_is_held_once_and_only_a_server_of_the_same_user_binds_it() -> None:
     port = free_port()
-    with hold("127.0.0.1", port):
+    with hold_port("127.0.0.1", port):
         for host in ("127.0.0.1", "0.0.0.0"):  # noqa: S104 -- as an operator may choose
-            with pytest.raises(ConflictError, match=rf"^Port {port} is in use"), hold(host, port):
+            with pytest.raises(ConflictError, match=rf"^Port {port} is in use"), hold_port(host, port):
                 raise AssertionError
         with socket.create_server(("127.0.0.1", port), reuse_port=True) as server:
             socket.create_connection(server.getsockname()).close()
             server.accept()[0].close()
-    with hold("127.0.0.1", port):
+    with hold_port("127.0.0.1", port):
         """Connections that the last server closed do not count."""
 
 
 @pytest.mark.parametrize("host", ["localhost", "192.0.2.1"])
 def test_a_host_that_cannot_be_bound_is_named(host: str) -> None:
-    with pytest.raises(InvalidInputError) as refused, hold(host, free_port()):
+    with pytest.raises(InvalidInputError) as refused, hold_port(host, free_port()):
         raise AssertionError
     assert "address" in refused.value.fields["--host"]
 
@@ -178,7 +178,7 @@ def test_a_host_that_cannot_be_bound_is_named(host: str) -> None:
 async def test_what_does_not_speak_http_does_not_answer(listener: int) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        assert not await answers("127.0.0.1", unused.getsockname()[1], "/")
+        assert not await port_answers("127.0.0.1", unused.getsockname()[1], "/")
 
 
 @pytest.mark.parametrize(

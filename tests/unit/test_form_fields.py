@@ -14,12 +14,18 @@ from lxc_dashboard import text
 from lxc_dashboard.api.v1.openapi import document
 from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.pages.creation.configure import configure_step
-from lxc_dashboard.services.creation.form import links, presets
+from lxc_dashboard.services.creation.form import presets
 from lxc_dashboard.services.creation.form.choices import Choices, defaults
 from lxc_dashboard.services.creation.form.command import pve_parameters
-from lxc_dashboard.services.creation.form.drafts import Draft
 from lxc_dashboard.services.creation.form.fields import FIELDS, STEPS, Field
-from lxc_dashboard.services.creation.form.filled import Filled, form_of, without_secrets
+from lxc_dashboard.services.creation.form.filled import (
+    Draft,
+    Filled,
+    decode_link,
+    encode_link,
+    form_of,
+    without_secrets,
+)
 from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from lxc_dashboard.services.creation.form.validation import validate
 from lxc_dashboard.services.templates.model import TemplateConfig
@@ -141,7 +147,7 @@ def test_the_form_of_a_spec_has_every_field() -> None:
 def test_a_link_a_draft_and_a_preset_keep_every_field_but_what_they_must_not() -> None:
     def is_kept(row: Field) -> bool:
         filled = Filled(form={row.name: "kept"})
-        linked = links.decode(links.encode(filled).coded)
+        linked = decode_link(encode_link(filled).coded)
         draft = msgspec.json.decode(msgspec.json.encode(Draft(without_secrets(filled), datetime.now(UTC))), type=Draft)
         preset = Filled.from_json(presets._fields(filled))
         bare = filled.without(row.name)

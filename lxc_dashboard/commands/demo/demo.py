@@ -3,24 +3,65 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import secrets
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
+
 from lxc_dashboard import routes
-from lxc_dashboard.commands.demo.stamp import stamp
 from lxc_dashboard.commands.demo.supervisor import Child, Supervisor
-from lxc_dashboard.commands.ports import answers, hold
 from lxc_dashboard.commands.terminal import err, explain, out
+from lxc_dashboard.commands.web import hold_port, port_answers
 from lxc_dashboard.embedded import EmbeddedServices
 from lxc_dashboard.embedded.folder import DataFolder, free_port, write_private
 from lxc_dashboard.errors import ServiceUnavailableError
+
+SANDBOX_NAME: Final = "sandbox"
+REGISTERED: Final = ("api_port", "ssh_port", "fingerprint", "ssh_host_key", "ssh_client_key")
+_STATE: Final = """
+SELECT (SELECT string_agg(version_num, ' ' ORDER BY version_num) FROM alembic_version),
+       (SELECT string_agg(concat_ws(' ', id, updated_at), ',') FROM proxmox_node WHERE name = %s)
+"""
+
+
+async def stamp(database_url: str, described: Mapping[str, Any]) -> str:
+    """Hash the migrations, the sandbox's description and the database's state.
+
+    Raises ``ServiceUnavailableError``.
+    """
+    parts = [f"{name}={described[name]}" for name in REGISTERED]
+    parts += [_migrations(), await _state_of(database_url)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _migrations() -> str:
+    package = Path(__file__).resolve().parents[2]
+    versions = next(place for place in (package / "migrations", package.parent / "alembic") if place.is_dir())
+    digest = hashlib.sha256()
+    for file in sorted(versions.rglob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+async def _state_of(database_url: str) -> str:
+    """The database's revision and the sandbox's registration; empty without tables."""
+    try:
+        async with await psycopg.AsyncConnection.connect(database_url) as connection:
+            cursor = await connection.execute(_STATE, [SANDBOX_NAME])
+            return repr(await cursor.fetchone())
+    except psycopg.errors.UndefinedTable:
+        return ""
+    except psycopg.Error as error:
+        raise ServiceUnavailableError("The demo's database does not answer", detail=str(error)) from error
+
 
 HOST: Final = "127.0.0.1"
 CONTAINERS: Final = 12
@@ -62,7 +103,7 @@ def default_data() -> Path:
 
 async def run(options: Options) -> None:
     """Run until SIGINT, SIGTERM or SIGHUP. Raises ``ConflictError`` if the port or folder is in use."""
-    with hold(HOST, options.port):
+    with hold_port(HOST, options.port):
         await _run(options)
 
 
@@ -109,7 +150,7 @@ class Demo:
         described, *_ = await _together(self._start_sandbox(), self._services.start(), self._build_pages())
         await self._prepare(described)
         self._start_web()
-        await _until(lambda: answers(HOST, self._options.port, routes.SIGN_IN), "The web server")
+        await _until(lambda: port_answers(HOST, self._options.port, routes.SIGN_IN), "The web server")
         self._start_worker()
         self._print_address(described)
         await _together(self._revive(), *([self._reload()] if self._options.reload else []))

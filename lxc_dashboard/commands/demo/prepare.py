@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lxc_dashboard.commands.demo.stamp import SANDBOX_NAME
+from lxc_dashboard.commands.demo.demo import SANDBOX_NAME
 from lxc_dashboard.commands.terminal import explain
 from lxc_dashboard.db import migrate
 from lxc_dashboard.db.models import ProxmoxNode

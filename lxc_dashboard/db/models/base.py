@@ -69,3 +69,29 @@ def reference(table: str, ondelete: str, *, nullable: bool = False, index: bool 
         **default,
         sa_column=Column(Uuid, ForeignKey(f"{table}.id", ondelete=ondelete), nullable=nullable, index=index),
     )
+
+
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+def storable(value: Any) -> Any:
+    """Replace what PostgreSQL refuses in text and JSON (NUL, lone surrogates), also in keys."""
+    match value:
+        case str():
+            return storable_text(value)
+        case dict():
+            return {storable(key): storable(item) for key, item in value.items()}
+        case list() | tuple():
+            return [storable(item) for item in value]
+        case _:
+            return value
+
+
+def storable_text(text: str, max_chars: int | None = None) -> str:
+    """Clean ``text`` as ``storable``, and cut it to ``max_chars`` with an ellipsis."""
+    if not text.isascii():
+        text = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    text = text.replace("\0", REPLACEMENT)
+    if max_chars is not None and len(text) > max_chars:
+        return text[: max_chars - 1] + "…"
+    return text

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from lxc_dashboard.db.models import AuditEntry, AuditResult
-from lxc_dashboard.db.storable import storable, storable_text
+from lxc_dashboard.db.models.base import storable, storable_text
 from lxc_dashboard.printable import all_printable, printable
 
 

@@ -16,8 +16,8 @@ from sqlmodel import col
 from lxc_dashboard.crypto import Keyring, SealedColumn
 from lxc_dashboard.db.errors import DatabaseCode
 from lxc_dashboard.db.models import Container, ContainerEvent, Job, JobState, Lifecycle, Template, TemplateRevision, now
+from lxc_dashboard.db.models.base import storable, storable_text
 from lxc_dashboard.db.repositories.leases import is_creation
-from lxc_dashboard.db.storable import storable, storable_text
 from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.messages import Message
 

@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from lxc_dashboard.db.models import EventType, JobEvent, now
+from lxc_dashboard.db.models.base import storable, storable_text
 from lxc_dashboard.db.repositories.leases import TAKEABLE, lease_gone
-from lxc_dashboard.db.storable import storable, storable_text
 
 __all__ = ["Batch", "EventRepository", "NewEvent", "NumberedEvent", "StoredEvent", "lease_gone"]
 

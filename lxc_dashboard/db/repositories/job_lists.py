@@ -14,8 +14,8 @@ from sqlmodel import col
 
 from lxc_dashboard.db.errors import DatabaseCode
 from lxc_dashboard.db.models import Container, Job, JobState, Template, TemplateRevision
+from lxc_dashboard.db.models.base import storable_text
 from lxc_dashboard.db.repositories.leases import UNDER_WAY, UNFINISHED
-from lxc_dashboard.db.storable import storable_text
 from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.messages import Message
 

@@ -15,6 +15,7 @@ from sqlmodel import col
 from lxc_dashboard.crypto import Keyring, SealedColumn
 from lxc_dashboard.db.errors import DatabaseCode
 from lxc_dashboard.db.models import DOWNLOAD_KIND, Container, CreationBatch, Job, JobState
+from lxc_dashboard.db.models.base import storable
 from lxc_dashboard.db.models.jobs import SEALED_AS
 from lxc_dashboard.db.repositories.leases import (
     LEASE,
@@ -26,7 +27,6 @@ from lxc_dashboard.db.repositories.leases import (
     update_held,
     update_job,
 )
-from lxc_dashboard.db.storable import storable
 from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.messages import Message
 

@@ -23,9 +23,8 @@ from lxc_dashboard.pages.creation.fields import (
     step_error,
     text_field,
 )
-from lxc_dashboard.state.creation.configure import FieldsState, MountsState
+from lxc_dashboard.state.creation.configure import ApplianceRow, AppliancesState, FieldsState, MountsState, OfferState
 from lxc_dashboard.state.creation.mount_rows import FIELD, NODE_FOLDER, ShownMount
-from lxc_dashboard.state.creation.offer import ApplianceRow, AppliancesState, OfferState
 from lxc_dashboard.state.creation.wizard import WizardState
 
 SEARCH_ID = "appliance-search"

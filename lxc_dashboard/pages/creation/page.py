@@ -15,14 +15,12 @@ from lxc_dashboard.components.scripts import script
 from lxc_dashboard.components.widgets import ago, confirm_button, copy_button, dialog
 from lxc_dashboard.pages.creation.configure import configure_step
 from lxc_dashboard.pages.creation.presets import presets_button, proposal
-from lxc_dashboard.pages.creation.review import review_step, summary_list
-from lxc_dashboard.pages.creation.selection import packages_step, scripts_step, template_step
+from lxc_dashboard.pages.creation.steps import packages_step, review_step, scripts_step, summary_list, template_step
 from lxc_dashboard.pages.shell import page
+from lxc_dashboard.state.creation.configure import AppliancesState
 from lxc_dashboard.state.creation.form import STEPS
-from lxc_dashboard.state.creation.offer import AppliancesState
-from lxc_dashboard.state.creation.page import CreateState
+from lxc_dashboard.state.creation.page import CreateState, LinkState, StartState
 from lxc_dashboard.state.creation.review import ReviewState
-from lxc_dashboard.state.creation.start import LinkState, StartState
 from lxc_dashboard.state.creation.wizard import WizardState
 
 

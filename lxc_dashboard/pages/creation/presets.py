@@ -11,8 +11,8 @@ from lxc_dashboard.components.blocks import note
 from lxc_dashboard.components.controls import badge, button, field
 from lxc_dashboard.components.widgets import ago, confirm_button, dialog
 from lxc_dashboard.services.creation.form.presets import SHARE_PRIVILEGE
-from lxc_dashboard.state.creation.filled import Change
 from lxc_dashboard.state.creation.presets import PresetRow, PresetsState, ProposalState
+from lxc_dashboard.state.creation.summary import Change
 
 
 def presets_button() -> rx.Component:

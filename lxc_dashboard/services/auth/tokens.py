@@ -22,7 +22,7 @@ from uuid import UUID, uuid5
 import structlog
 
 from lxc_dashboard.db.models import AuditResult
-from lxc_dashboard.db.storable import storable_text
+from lxc_dashboard.db.models.base import storable_text
 from lxc_dashboard.errors import (
     ApiError,
     DashboardError,

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from lxc_dashboard.guest.base import Door
-from lxc_dashboard.services.creation.access.doors import NoWay, Way, WayKind
-from lxc_dashboard.services.creation.access.entrance import Entrance, GuardedDoor
+from lxc_dashboard.services.creation.access import Entrance, GuardedDoor, NoWay, Way, WayKind
 from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from lxc_dashboard.services.jobs.engine.run import Run
 
 if TYPE_CHECKING:
     from lxc_dashboard.guest.keys import KeyPair
-    from lxc_dashboard.services.templates.summaries import RevisionContent
+    from lxc_dashboard.services.templates.model import RevisionContent
 
 
 @dataclass

@@ -9,11 +9,10 @@ from lxc_dashboard.db.models import AuditResult
 from lxc_dashboard.errors import ConflictError, DashboardError, NotFoundError, PrivilegeError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth import acting, privileges
-from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.creation.access.entrance import ENTRY_PRIVILEGES
+from lxc_dashboard.services.creation import ownership, service
+from lxc_dashboard.services.creation.access import ENTRY_PRIVILEGES
 from lxc_dashboard.services.creation.codes import FailureCode
 from lxc_dashboard.services.creation.form.spec import PasswordMode
-from lxc_dashboard.services.creation.removal import ownership
 from lxc_dashboard.services.creation.report import ROOT_PASSWORD
 from lxc_dashboard.services.creation.steps import notes
 

@@ -10,16 +10,15 @@ import structlog
 from lxc_dashboard.db.models import CREATE_KIND, JobState, Lifecycle, Phase
 from lxc_dashboard.errors import DashboardError, GuestGoneError, PhaseFailedError
 from lxc_dashboard.messages import Message
-from lxc_dashboard.services.creation.access import entrance, liveness
-from lxc_dashboard.services.creation.access.doors import NoWay
+from lxc_dashboard.services.creation import access, ownership
+from lxc_dashboard.services.creation import cancel as cancelling
+from lxc_dashboard.services.creation import cancel as unattended
+from lxc_dashboard.services.creation.access import NoWay
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.services.creation.opening import open_context, plan
 from lxc_dashboard.services.creation.preflight import volumes
-from lxc_dashboard.services.creation.removal import cancel as cancelling
-from lxc_dashboard.services.creation.removal import cancel as unattended
-from lxc_dashboard.services.creation.removal import leftovers, ownership
 from lxc_dashboard.services.creation.steps import create, deploy, finalize, start, sync
 from lxc_dashboard.services.jobs.kinds import End, Kind, Left, Step, register
 
@@ -35,8 +34,8 @@ LOOK_WITHIN_S: Final = 5.0
 
 
 async def _create(run: RunContext) -> None:
-    if leftovers.REPLACES in run.checkpoint.facts:
-        await run.once(leftovers.CLEAR, lambda: leftovers.clear_replaced(run))
+    if ownership.REPLACES in run.checkpoint.facts:
+        await run.once(ownership.CLEAR, lambda: ownership.clear_replaced(run))
     await create.run(run)
 
 
@@ -68,10 +67,10 @@ class Creation(Kind[RunContext]):
 
     async def locate(self, run: RunContext) -> None:
         if run.checkpoint.is_done(create.CREATE):
-            await entrance.follow(run.rt, run.client, run.guest)
+            await access.follow(run.rt, run.client, run.guest)
 
     async def examine(self, run: RunContext, error: DashboardError) -> None:
-        await liveness.refuse_stopped(run, error)
+        await sync.refuse_stopped(run, error)
 
     async def stop(self, run: RunContext) -> Left:
         return await cancelling.stop(run)

@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 from lxc_dashboard.db.models import Job, Phase
 from lxc_dashboard.guest.keys import KeyPair
 from lxc_dashboard.messages import Message
-from lxc_dashboard.services.creation import downloads
-from lxc_dashboard.services.creation.access import doors
-from lxc_dashboard.services.creation.access.doors import NoWay, Way, WayKind
-from lxc_dashboard.services.creation.access.entrance import Entrance
+from lxc_dashboard.services.creation import access, downloads, ownership
+from lxc_dashboard.services.creation.access import Entrance, NoWay, Way, WayKind
 from lxc_dashboard.services.creation.codes import CreationCode, FailureCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.form.spec import ContainerSpec
-from lxc_dashboard.services.creation.removal import leftovers
-from lxc_dashboard.services.creation.steps import create, deploy, finalize, pause, start, sync
+from lxc_dashboard.services.creation.steps import create, deploy, finalize, start, sync
 from lxc_dashboard.services.jobs.engine import slots, ticket
 from lxc_dashboard.services.jobs.engine.run import Guest
 from lxc_dashboard.services.templates.library.catalog import load_revision
@@ -39,7 +36,7 @@ async def open_context(rt: Runtime, creation: Job, recorder: Recorder) -> RunCon
         password = tx.containers.root_password(container)
         endpoint = await tx.nodes.get(creation.endpoint_id)
         revision = await load_revision(tx, creation.revision_id) if creation.revision_id else None
-        way = await doors.choose_in(tx, creation.endpoint_id, container.node, spec)
+        way = await access.choose_in(tx, creation.endpoint_id, container.node, spec)
         key = await _door_key(tx, creation, recorder, way, spec)
     guest = Guest(container.vmid, container.node, str(container.marker), container.hostname, container.id)
     way = _barred(way, key, guest.node)
@@ -93,13 +90,13 @@ def plan(ctx: RunContext) -> list[dict[str, Any]]:
         (slots.SLOT, Phase.CREATING, Message.of(CreationCode.PLAN_TURN, node=ctx.guest.node)),
         (create.CHECK, Phase.CREATING, Message.of(CreationCode.PLAN_CHECK)),
     ]
-    if leftovers.REPLACES in ctx.checkpoint.facts:
-        steps.insert(0, (leftovers.CLEAR, Phase.CREATING, Message.of(CreationCode.PLAN_CLEAR)))
+    if ownership.REPLACES in ctx.checkpoint.facts:
+        steps.insert(0, (ownership.CLEAR, Phase.CREATING, Message.of(CreationCode.PLAN_CLEAR)))
     if ctx.spec.ostemplate_download:
         steps.append((downloads.STEP, Phase.CREATING, Message.of(CreationCode.PLAN_DOWNLOAD)))
     steps.append((create.CREATE, Phase.CREATING, Message.of(CreationCode.PLAN_CREATE)))
     if ctx.spec.pause_after_create:
-        steps.append((pause.PAUSE, Phase.CREATING, Message.of(CreationCode.PLAN_PAUSE)))
+        steps.append((create.PAUSE, Phase.CREATING, Message.of(CreationCode.PLAN_PAUSE)))
     steps.append((start.START, Phase.STARTING, Message.of(CreationCode.PLAN_START)))
     entering = [(start.ADDRESS, Phase.STARTING, Message.of(CreationCode.PLAN_ADDRESS))]
     if ctx.spec.enters_guest and isinstance(ctx.way, Way):

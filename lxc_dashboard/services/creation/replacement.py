@@ -9,15 +9,13 @@ from uuid import UUID
 from lxc_dashboard.db.models import JobState, new_id
 from lxc_dashboard.errors import BusyGuestError, ConflictError, NotFoundError
 from lxc_dashboard.messages import Message
-from lxc_dashboard.services.creation import preflight, request, service
-from lxc_dashboard.services.creation.audit import audit
+from lxc_dashboard.services.creation import clearing, preflight, request, service
 from lxc_dashboard.services.creation.codes import CreationCode, FailureCode
 from lxc_dashboard.services.creation.form.filled import Filled, filled_of
 from lxc_dashboard.services.creation.form.spec import Secrets
 from lxc_dashboard.services.creation.form.validation import check_password
 from lxc_dashboard.services.creation.preflight.findings import Leaving
-from lxc_dashboard.services.creation.removal import clearing
-from lxc_dashboard.services.creation.request import Reservation
+from lxc_dashboard.services.creation.request import Reservation, audit
 from lxc_dashboard.services.jobs.engine.enqueue import enqueue
 from lxc_dashboard.services.jobs.request import is_known
 from lxc_dashboard.services.templates.library import catalog as templates
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.creation.form.spec import ContainerSpec
     from lxc_dashboard.services.creation.preflight.findings import Finding
     from lxc_dashboard.services.creation.views import CreationView
-    from lxc_dashboard.services.templates.summaries import TemplateDetail
+    from lxc_dashboard.services.templates.model import TemplateDetail
 
 
 @dataclass(frozen=True, slots=True)

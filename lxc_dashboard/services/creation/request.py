@@ -20,8 +20,8 @@ from lxc_dashboard.services.creation.form import addresses
 from lxc_dashboard.services.creation.form.codes import FieldCode
 from lxc_dashboard.services.creation.form.spec import ContainerSpec, PasswordMode, Secrets
 from lxc_dashboard.services.creation.form.validation import check_password
+from lxc_dashboard.services.creation.ownership import REPLACES
 from lxc_dashboard.services.creation.preflight.findings import FindingSeverity
-from lxc_dashboard.services.creation.removal.leftovers import REPLACES
 from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.engine.enqueue import enqueue
 from lxc_dashboard.services.jobs.engine.ticket import Lending, lending
@@ -207,4 +207,25 @@ async def _store(tx: Transaction, session: Session, order: Order, *, vmid: int) 
         address=session.address,
         result=AuditResult.OK,
         detail={"creation": str(order.job_id), "spec": spec.to_json()},
+    )
+
+
+async def audit(
+    tx: Transaction,
+    session: Session,
+    container: Container,
+    action: str,
+    *,
+    job: UUID,
+    result: AuditResult = AuditResult.OK,
+    cause: str = "",
+) -> None:
+    await tx.audit.append(
+        userid=session.authid,
+        endpoint_name=session.endpoint_name,
+        action=action,
+        subject=f"CT {container.vmid} {container.hostname}",
+        address=session.address,
+        result=result,
+        detail={"creation": str(job), **({"cause": cause} if cause else {})},
     )

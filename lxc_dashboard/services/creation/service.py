@@ -12,14 +12,14 @@ from lxc_dashboard.db.models import CREATE_KIND, Container, Job, JobState, Lifec
 from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.errors import ConflictError, NotFoundError
 from lxc_dashboard.messages import Message
-from lxc_dashboard.services.auth import privileges
-from lxc_dashboard.services.creation import reservation as reserving
-from lxc_dashboard.services.creation.audit import audit
-from lxc_dashboard.services.creation.codes import FailureCode
-from lxc_dashboard.services.creation.form.spec import PasswordMode, Secrets
-from lxc_dashboard.services.creation.removal import clearing
-from lxc_dashboard.services.creation.request import request
-from lxc_dashboard.services.creation.steps import create, deploy, finalize, pause, start
+from lxc_dashboard.services.auth import acting, privileges
+from lxc_dashboard.services.creation import clearing, vmids
+from lxc_dashboard.services.creation.codes import CreationCode, FailureCode
+from lxc_dashboard.services.creation.form import addresses
+from lxc_dashboard.services.creation.form.spec import ContainerSpec, PasswordMode, Secrets
+from lxc_dashboard.services.creation.ownership import is_retryable
+from lxc_dashboard.services.creation.request import audit, request
+from lxc_dashboard.services.creation.steps import create, deploy, finalize, start
 from lxc_dashboard.services.creation.views import CreationView, creation_view
 from lxc_dashboard.services.creation.vmids import FreeVmids
 from lxc_dashboard.services.jobs import listing
@@ -33,15 +33,58 @@ from lxc_dashboard.services.jobs.service import Shown
 from lxc_dashboard.services.jobs.visibility import MANAGE_PRIVILEGE
 
 if TYPE_CHECKING:
+    from lxc_dashboard.db.database import Transaction
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
+
+log = structlog.get_logger(__name__)
+
+
+async def _new_vmids(rt: Runtime, session: Session, creation: Job, container: Container) -> FreeVmids | None:
+    """Free vmids, if another container of ours has the job's vmid now. None if the job keeps its vmid.
+
+    A job keeps a vmid that its user chose. Raises PVE's errors.
+    """
+    async with rt.db.transaction() as tx:
+        holder = await tx.containers.by_vmid(creation.endpoint_id, container.vmid)
+    if holder is None or holder.id == container.id or creation.params.get("vmid") is not None:
+        return None
+    return await vmids.look(rt, await acting.client(rt, session), creation.endpoint_id)
+
+
+async def _hold_again(tx: Transaction, creation: Job, container: Container, free: FreeVmids | None) -> None:
+    """Reserve vmid and addresses again.
+
+    Raises ``ConflictError`` if the container was deleted, or if another one has its vmid or an address now.
+    """
+    if not is_retryable(creation, container):
+        raise ConflictError(Message.of(FailureCode.CONTAINER_GONE))
+    spec = ContainerSpec.from_json(creation.params)
+    faults = await addresses.faults(tx, creation.endpoint_id, [spec], own=container.id)
+    if faults:
+        raise ConflictError(Message.of(FailureCode.ADDRESS_TAKEN, faults=list(faults.values())))
+    former = container.vmid
+    vmid = (await free.choose(tx))[0] if free else former
+    await tx.containers.hold_again(container.id, vmid)
+    if vmid != former:
+        await tx.jobs.set_vmid(creation.id, vmid)
+        moved = Message.of(CreationCode.VMID_TAKEN, taken=former, vmid=vmid)
+        await tx.containers.add_event(container.id, "moved", "", detail=moved.to_json())
+
+
+def _begin_anew(checkpoint: Checkpoint) -> None:
+    """Forget the earlier create in the checkpoint: nothing of it is left, and the vmid may have changed."""
+    for fact in (create.ASKED, create.SHORT, create.FULL):
+        checkpoint.facts.pop(fact, None)
+    if create.CREATE in checkpoint.intent:
+        checkpoint.again(create.CREATE)
+
 
 __all__ = [
     "CreationView", "Secrets", "cancel", "destroy", "get_job", "go_on", "list_jobs", "request",
     "require_visible", "resume_after_sign_in", "retry",
 ]  # fmt: skip
 
-log = structlog.get_logger(__name__)
 
 GIVE_AT_ONCE: Final = 200
 UNFINISHED: Final = tuple(state for state in JobState if state not in FINISHED)
@@ -92,7 +135,7 @@ async def retry(rt: Runtime, session: Session, job_id: UUID) -> CreationView:
     """
     creation, container, template = await _visible(rt, session, job_id)
     await _require_same_user(rt, session, creation, container)
-    free = await reserving.look(rt, session, creation, container)
+    free = await _new_vmids(rt, session, creation, container)
     try:
         again = await _reopen(rt, session, creation, container, free)
     except ConflictError as error:
@@ -110,8 +153,8 @@ async def _reopen(rt: Runtime, session: Session, creation: Job, container: Conta
         present = await lent.tx.containers.get(container.id)
         checkpoint = from_failed_step(Checkpoint.from_json(creation.checkpoint))
         if present.deleted_at is not None:
-            await reserving.hold_again(lent.tx, creation, present, free)
-            reserving.begin_anew(checkpoint)
+            await _hold_again(lent.tx, creation, present, free)
+            _begin_anew(checkpoint)
         if _misses_password(creation, present):
             raise ConflictError(Message.of(FailureCode.PASSWORD_GONE))
         await lent.tx.jobs.reopen(creation.id, checkpoint.to_json())
@@ -136,7 +179,7 @@ async def go_on(rt: Runtime, session: Session, job_id: UUID) -> CreationView:
         # Read again: the job may have reached its pause only after the first read.
         creation = await lent.tx.jobs.locked(job_id)
         checkpoint = Checkpoint.from_json(creation.checkpoint)
-        checkpoint.mark_done(pause.PAUSE)
+        checkpoint.mark_done(create.PAUSE)
         await lent.tx.jobs.go_on(job_id, checkpoint.to_json())
         queued = await lent.give(job_id)
         await audit(lent.tx, session, container, "creation.go-on", job=job_id)

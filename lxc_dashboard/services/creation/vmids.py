@@ -1,9 +1,12 @@
-"""Finds free vmids: asks PVE first, then chooses in the transaction that stores the rows."""
+"""Finds free vmids, and forgets containers that PVE no longer has.
+
+Asks PVE first, then chooses in the transaction that stores the rows.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
@@ -12,11 +15,13 @@ from uuid import UUID
 from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.codes import FailureCode
+from lxc_dashboard.services.jobs.identity import LOST, forget_lost, standings
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import Transaction
     from lxc_dashboard.proxmox.client import ProxmoxClient
     from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.creation.form.spec import ContainerSpec
 
 VMID_MAX: Final = 999_999_999
 ASK_AT_ONCE: Final = 16
@@ -76,3 +81,44 @@ async def _confirmed(client: ProxmoxClient, wanted: Sequence[int], lowest: int) 
 
     answers = await asyncio.gather(*(is_free(vmid) for vmid in wanted))
     return [vmid for vmid, free in zip(wanted, answers, strict=True) if free]
+
+
+ASKED_AT_ONCE: Final = 50  # those that PVE does not list come first
+AddressTest = Callable[[str], bool]
+
+
+async def forget_gone(
+    rt: Runtime,
+    client: ProxmoxClient,
+    endpoint_id: UUID,
+    *,
+    vmid: int | None = None,
+    is_wanted: AddressTest | None = None,
+) -> bool:
+    """Look up in PVE the containers that hold ``vmid`` or an address that ``is_wanted``; forget those that are gone.
+
+    Returns whether any were gone. Asks PVE only if the job of a holder has ended. Raises the errors of
+    ``GET /cluster/resources``.
+    """
+    async with rt.db.transaction() as tx:
+        holder = await tx.containers.by_vmid(endpoint_id, vmid) if vmid is not None else None
+        ids = {holder.id} if holder is not None else set()
+        if is_wanted is not None:
+            in_use = await tx.jobs.addresses_in_use(endpoint_id)
+            ids |= {each.container.id for each in in_use if any(map(is_wanted, each.addresses))}
+        known = await tx.containers.known(endpoint_id, ids) if ids else []
+    ended = [guest for guest in known if guest.has_ended]
+    if not ended:
+        return False
+    resources = await client.cluster.resources()
+    listed = {entry.vmid for entry in resources if entry.is_guest}
+    suspects = sorted(ended, key=lambda guest: guest.vmid in listed)[:ASKED_AT_ONCE]
+    found = await standings(client, suspects, resources)
+    await forget_lost(rt.db, suspects, found)
+    return any(standing in LOST for standing in found.values())
+
+
+def address_test(spec: ContainerSpec) -> AddressTest | None:
+    """A test whether an address is a static one of ``spec``; None if ``spec`` has none."""
+    static = {ip.address.partition("/")[0] for ip in (spec.ipv4, spec.ipv6) if ip.address}
+    return static.__contains__ if static else None

@@ -13,8 +13,7 @@ from lxc_dashboard.services.creation.form.choices import Choices, granted, of_no
 from lxc_dashboard.services.creation.form.fields import FIELDS, ticked
 from lxc_dashboard.services.creation.form.filled import MAX_ITEMS, VALUE_CHARS
 from lxc_dashboard.services.creation.form.readers import KEY_MAX_CHARS, KEYS_MAX
-from lxc_dashboard.services.templates.model import TemplateConfig
-from lxc_dashboard.services.templates.summaries import TemplateDetail
+from lxc_dashboard.services.templates.model import TemplateConfig, TemplateDetail
 from lxc_dashboard.state.creation import mount_rows
 
 STEPS: Final = fields.STEPS

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, TypeVar
 
 from lxc_dashboard import text
-from lxc_dashboard.services.creation.form.mounts import MOUNTS_MAX
+from lxc_dashboard.services.creation.form.fields import MOUNTS_MAX
 
 T = TypeVar("T")
 

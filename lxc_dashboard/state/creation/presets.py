@@ -20,8 +20,8 @@ from lxc_dashboard.services.creation.form.filled import Filled
 from lxc_dashboard.services.creation.form.presets import SHARE_PRIVILEGE, PresetSummary
 from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.state.base import notify, requires, runtime, session, uuid_of
-from lxc_dashboard.state.creation.filled import Change, list_changes
 from lxc_dashboard.state.creation.form import STEPS
+from lxc_dashboard.state.creation.summary import Change, list_changes
 from lxc_dashboard.state.creation.wizard import WizardState, template_detail
 
 NAME_CHARS = 1000

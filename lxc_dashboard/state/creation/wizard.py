@@ -14,17 +14,16 @@ from uuid import UUID
 import reflex as rx
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.services.creation.form import choices, drafts
+from lxc_dashboard.services.creation.form import choices, filled
 from lxc_dashboard.services.creation.form.batch import Several, validate
 from lxc_dashboard.services.creation.form.choices import Choices, defaults, of_node
 from lxc_dashboard.services.creation.form.filled import Filled
 from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from lxc_dashboard.services.templates.library import catalog
-from lxc_dashboard.services.templates.model import TemplateConfig
-from lxc_dashboard.services.templates.summaries import TemplateDetail
+from lxc_dashboard.services.templates.model import TemplateConfig, TemplateDetail
 from lxc_dashboard.state.base import runtime, session, uuid_of
-from lxc_dashboard.state.creation import filled as kept
 from lxc_dashboard.state.creation import form as fields
+from lxc_dashboard.state.creation import summary as kept
 from lxc_dashboard.state.creation.form import STEPS, ExtraRow, PackageRow, ScriptRow
 from lxc_dashboard.state.creation.summary import Line, summary_lines
 from lxc_dashboard.state.templates.template_list import TemplateRow
@@ -132,11 +131,11 @@ class WizardState(rx.State):
 
     async def _keep_draft(self) -> None:
         """Store the draft, so that another tab, or this one after a restart of the server, can continue."""
-        await drafts.keep(runtime(), session(), self._filled(), reached=self.reached, edits=self._edited())
+        await filled.keep_draft(runtime(), session(), self._filled(), reached=self.reached, edits=self._edited())
 
     async def _forget_draft(self) -> None:
         self.draft_at = ""
-        await drafts.discard(runtime(), session(), edits=self._edited())
+        await filled.discard_draft(runtime(), session(), edits=self._edited())
 
     # Filling in
 

@@ -18,9 +18,16 @@ from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.services.templates.library import authoring, catalog
 from lxc_dashboard.services.templates.library.catalog import BuiltContainer
 from lxc_dashboard.services.templates.library.drafts import OWN_KINDS
-from lxc_dashboard.services.templates.library.rows import is_text
-from lxc_dashboard.services.templates.model import PACKAGE_TIMEOUT_S, SCRIPT_TIMEOUT_S, Bucket, Script, TemplateConfig
-from lxc_dashboard.services.templates.summaries import FileSummary, TemplateDetail
+from lxc_dashboard.services.templates.library.revisions import is_text
+from lxc_dashboard.services.templates.model import (
+    PACKAGE_TIMEOUT_S,
+    SCRIPT_TIMEOUT_S,
+    Bucket,
+    FileSummary,
+    Script,
+    TemplateConfig,
+    TemplateDetail,
+)
 from lxc_dashboard.state import base
 from lxc_dashboard.state.base import PageState, id_in, notify, requires, runtime, session, uuid_of
 from lxc_dashboard.state.templates.rows import Mark, Refused, counted, finding_row, row_of

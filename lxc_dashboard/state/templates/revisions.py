@@ -14,7 +14,7 @@ from lxc_dashboard.errors import DashboardError, OvertakenError, SessionExpiredE
 from lxc_dashboard.services.templates.library import authoring, catalog, revisions
 from lxc_dashboard.services.templates.library.diff import BucketChange, Difference, FieldChange, FileChange
 from lxc_dashboard.services.templates.library.line_diff import Line, LineKind, TextDiff
-from lxc_dashboard.services.templates.summaries import RevisionSummary
+from lxc_dashboard.services.templates.model import RevisionSummary
 from lxc_dashboard.state.base import PageState, notify, requires, runtime, session
 from lxc_dashboard.state.problems import message_of
 from lxc_dashboard.state.templates.detail import Address, number_of

@@ -14,8 +14,7 @@ import reflex as rx
 from lxc_dashboard import routes, text
 from lxc_dashboard.services.templates import rights
 from lxc_dashboard.services.templates.library.drafts import OWN_KINDS
-from lxc_dashboard.services.templates.model import Finding
-from lxc_dashboard.services.templates.summaries import DiscoveryReport, TemplateSummary
+from lxc_dashboard.services.templates.model import DiscoveryReport, Finding, TemplateSummary
 from lxc_dashboard.state.base import requires, runtime, session
 
 ASKED_EVERY_S: Final = 30.0

@@ -14,9 +14,9 @@ import reflex as rx
 from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import SourceKind
 from lxc_dashboard.errors import InvalidInputError
+from lxc_dashboard.services.templates.model import DiscoveryReport
 from lxc_dashboard.services.templates.sources import passes, registry
 from lxc_dashboard.services.templates.sources.registry import GitSecrets, SourceInput, SourceView
-from lxc_dashboard.services.templates.summaries import DiscoveryReport
 from lxc_dashboard.state.base import PageState, notify, requires, runtime, session, uuid_of
 
 if TYPE_CHECKING:

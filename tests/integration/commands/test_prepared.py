@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from lxc_dashboard.commands.demo import prepare
-from lxc_dashboard.commands.demo.stamp import stamp
+from lxc_dashboard.commands.demo.demo import stamp
 from lxc_dashboard.db import migrate
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.settings import Settings

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lxc_dashboard.db.models import JobState
-from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.creation.access import entrance
+from lxc_dashboard.services.creation import access, service
+from lxc_dashboard.services.creation import cancel as cancelling
+from lxc_dashboard.services.creation import cancel as settling
 from lxc_dashboard.services.creation.codes import CreationCode
-from lxc_dashboard.services.creation.removal import cancel as cancelling
-from lxc_dashboard.services.creation.removal import cancel as settling
 from tests.integration.creation.conftest import content_of
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def pve_hangs_and_is_given_up_soon(lab: Lab, monkeypatch: pytest.MonkeyPatch) ->
     """Mute PVE and let a cancel give up early. Earlier answers about privileges no longer count."""
     lab.sandbox.mute()
     with monkeypatch.context() as hasty:
-        hasty.setattr(entrance, "RIGHTS_HOLD_FOR_S", 0.0)
+        hasty.setattr(access, "RIGHTS_HOLD_FOR_S", 0.0)
         hasty.setattr(cancelling, "STOP_WITHIN_S", 0.5)
         hasty.setattr(cancelling, "LOOK_AGAIN_WITHIN_S", 0.1)
         yield

@@ -28,12 +28,12 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services import kinds
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
+from lxc_dashboard.services.creation import cancel as cancelling
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.form.spec import ContainerSpec, IpMode, IpSettings
-from lxc_dashboard.services.creation.removal import cancel as cancelling
 from lxc_dashboard.services.jobs.engine import execution as engine
 from lxc_dashboard.services.jobs.events.lines import ProgressEvent, of_row
-from lxc_dashboard.services.templates.library.rows import revision_rows
+from lxc_dashboard.services.templates.library.revisions import revision_rows
 from lxc_dashboard.services.templates.model import (
     Bucket,
     FileEntry,

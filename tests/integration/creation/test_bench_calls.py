@@ -11,8 +11,7 @@ import pytest
 
 from bench.parts import bare_script
 from lxc_dashboard.db.models import JobState
-from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.creation.access import entrance
+from lxc_dashboard.services.creation import access, service
 from lxc_dashboard.services.jobs.engine import execution as engine
 from pve_sandbox.node import SandboxNode
 from tests.integration.creation.conftest import DEADLINE_S, Lab, content_of
@@ -37,7 +36,7 @@ def calls(sandbox: SandboxNode) -> Counter[str]:
 async def test_the_bare_script_makes_the_calls_that_the_product_makes(
     lab: Lab, sandbox: SandboxNode, monkeypatch: pytest.MonkeyPatch, held_for_s: float
 ) -> None:
-    for module, name in itertools.product((bare_script, entrance, engine), ("RIGHTS_HOLD_FOR_S", "JUST_S")):
+    for module, name in itertools.product((bare_script, access, engine), ("RIGHTS_HOLD_FOR_S", "JUST_S")):
         monkeypatch.setattr(module, name, held_for_s, raising=False)
     sandbox.api.max_requests = 10_000
     told = sandbox.describe()

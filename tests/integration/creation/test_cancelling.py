@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lxc_dashboard.db.models import PackageManager
+from lxc_dashboard.services.creation import cancel as cancelling
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.codes import CreationCode
-from lxc_dashboard.services.creation.removal import cancel as cancelling
 from lxc_dashboard.services.creation.steps import deploy, discovery, start
 from lxc_dashboard.services.templates.model import Bucket, PackageEntry
 from pve_sandbox.errors import SandboxError

@@ -13,11 +13,10 @@ import pytest
 
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.guest import supervisor
-from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.creation.access import entrance
+from lxc_dashboard.services.creation import access, service
+from lxc_dashboard.services.creation import cancel as settling
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.kind import CREATION
-from lxc_dashboard.services.creation.removal import cancel as settling
 from lxc_dashboard.services.creation.steps import sync
 from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from tests.integration.creation.cancelled import (
@@ -121,7 +120,7 @@ async def test_in_a_script_while_pve_hangs_what_runs_is_named_and_ended_when_pve
     await lab.until_said(job_id, "begun")
     lab.sandbox.mute()
     with monkeypatch.context() as forgetful:
-        forgetful.setattr(entrance, "RIGHTS_HOLD_FOR_S", 0.0)
+        forgetful.setattr(access, "RIGHTS_HOLD_FOR_S", 0.0)
         job = await cancel(lab, job_id)
     assert "What ran in the guest could not be stopped" in await said(lab, job_id)
     assert job.may_destroy

@@ -12,8 +12,7 @@ import pytest
 from lxc_dashboard import text
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.errors import BusyGuestError
-from lxc_dashboard.services.creation import replacement, service
-from lxc_dashboard.services.creation.removal import leftovers
+from lxc_dashboard.services.creation import ownership, replacement, service
 from lxc_dashboard.services.creation.views import CreationView
 from lxc_dashboard.services.jobs import service as jobs
 from tests.integration.creation.conftest import content_of
@@ -144,4 +143,4 @@ async def test_a_replacement_whose_forerunner_is_not_deleted_yet_goes_on_after_a
     await service.retry(lab.rt, lab.session, again)
     made = await lab.finish(again)
     assert lab.containers_named(job.hostname) == [made.vmid] == [job.vmid]
-    assert leftovers.DELETE in (await row(lab, again)).checkpoint["done"]
+    assert ownership.DELETE in (await row(lab, again)).checkpoint["done"]

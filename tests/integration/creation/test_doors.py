@@ -14,11 +14,11 @@ from lxc_dashboard.guest.base import GUEST_FOLDER, MARKER_FILE
 from lxc_dashboard.guest.doors import remove_key
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting
+from lxc_dashboard.services.creation import cancel as settling
 from lxc_dashboard.services.creation import preflight, service
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings
 from lxc_dashboard.services.creation.preflight.findings import FindingSeverity
-from lxc_dashboard.services.creation.removal import cancel as settling
 from lxc_dashboard.services.creation.steps import finalize
 from lxc_dashboard.services.creation.views import CreationView
 from lxc_dashboard.services.jobs.engine import reaper
@@ -212,7 +212,7 @@ async def test_a_key_that_a_cancel_could_not_take_out_goes_when_pve_answers(
 
 
 async def test_a_guest_without_ssh_server_is_explained(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lxc_dashboard.services.creation.access.ssh_contact.SERVER_WAIT_S", 1.0)
+    monkeypatch.setattr("lxc_dashboard.services.creation.contact.SERVER_WAIT_S", 1.0)
     job_id = await lab.request(counting("one"))
     vmid = (await service.get_job(lab.rt, lab.session, job_id)).vmid
     work = lab.work(job_id)

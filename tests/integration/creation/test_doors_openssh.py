@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.creation.access import ssh_contact as contact
+from lxc_dashboard.services.creation import contact, service
 from pve_sandbox.guests.host import run_in
 from pve_sandbox.guests.running_guest import RunningGuest
 from tests.integration.creation.conftest import register

@@ -13,10 +13,9 @@ from lxc_dashboard.guest.connection import SshAddress
 from lxc_dashboard.messages import Message
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation.access import doors
-from lxc_dashboard.services.creation.access import entrance as entrances
-from lxc_dashboard.services.creation.access.doors import Way, WayKind
-from lxc_dashboard.services.creation.access.entrance import RIGHTS_HOLD_FOR_S, Entrance
+from lxc_dashboard.services.creation import access
+from lxc_dashboard.services.creation import access as entrances
+from lxc_dashboard.services.creation.access import RIGHTS_HOLD_FOR_S, Entrance, Way, WayKind
 from lxc_dashboard.services.creation.codes import FailureCode
 from lxc_dashboard.services.creation.form.spec import ContainerSpec, IpMode, IpSettings
 from lxc_dashboard.services.jobs.engine.run import Guest
@@ -153,13 +152,13 @@ async def test_a_guest_that_ha_recovered_from_a_node_that_is_down_is_found(
     left, other = guest.node, next(node for node in sandbox.api.nodes if node != guest.node)
     sandbox.node_offline(left)
     with pytest.raises(UnreachableError):
-        await doors.find(entrance._client, VMID, left)
+        await access.find_door(entrance._client, VMID, left)
     guest.node = other
-    assert await doors.find(entrance._client, VMID, left) == (other, None)
+    assert await access.find_door(entrance._client, VMID, left) == (other, None)
 
 
 def test_an_address_to_which_no_route_leads_closes_the_way_by_ssh() -> None:
     static = IpSettings(IpMode.STATIC, "255.255.255.255/24")  # no machine has a route to this address
     spec = ContainerSpec("pve1", "local:vztmpl/other-1.tar.zst", "web", "local-lvm", ipv4=static)
-    closed = doors._closed("pve1", spec)
+    closed = access._closed("pve1", spec)
     assert closed == Message.of(FailureCode.NO_WAY_NO_ROUTE, node="pve1", address="255.255.255.255")

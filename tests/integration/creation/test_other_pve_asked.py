@@ -14,8 +14,7 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.containers import power
-from lxc_dashboard.services.creation import preflight
-from lxc_dashboard.services.creation.access import doors
+from lxc_dashboard.services.creation import access, preflight
 from lxc_dashboard.services.creation.form import choices
 from lxc_dashboard.services.creation.preflight.neighbours import addresses_seen
 from lxc_dashboard.settings import Settings
@@ -187,7 +186,7 @@ async def test_a_virtual_machine_with_the_vmid_is_not_the_guest(rt: Runtime, ses
     with pytest.raises(NotFoundError):
         await power.find(rt, session, 101)
     client = await acting.client(rt, session)
-    assert await doors.find(client, 101, "pve1") == (None, None)
+    assert await access.find_door(client, 101, "pve1") == (None, None)
 
 
 def as_machine(answer: Answer) -> None:

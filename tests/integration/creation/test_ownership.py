@@ -10,8 +10,7 @@ import pytest
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.creation.removal import ownership
+from lxc_dashboard.services.creation import ownership, service
 from tests.integration.creation.conftest import OSTEMPLATE, content_of
 from tests.worded import cause
 

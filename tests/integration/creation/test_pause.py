@@ -14,7 +14,7 @@ from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings
 from lxc_dashboard.services.creation.report import Mark, report
-from lxc_dashboard.services.creation.steps.pause import PAUSE
+from lxc_dashboard.services.creation.steps.create import PAUSE
 from lxc_dashboard.services.creation.views import StepState
 from lxc_dashboard.services.jobs.engine import ending, reaper
 from tests.integration.creation.conftest import BASIC

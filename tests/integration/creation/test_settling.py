@@ -11,9 +11,9 @@ from structlog.testing import capture_logs
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth.model import ABSOLUTE_LIFETIME
+from lxc_dashboard.services.creation import cancel as settling
 from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.codes import CreationCode
-from lxc_dashboard.services.creation.removal import cancel as settling
 from tests.integration.auth.runs import lent
 from tests.integration.creation.cancelled import (
     ALL_PROCESSES,

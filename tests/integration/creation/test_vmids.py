@@ -16,7 +16,7 @@ from lxc_dashboard.errors import InvalidInputError, PreflightError
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.creation import preflight, request, service, vmids
 from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings
-from lxc_dashboard.services.creation.steps import vmid_conflict as moving
+from lxc_dashboard.services.creation.steps import create
 from lxc_dashboard.services.creation.vmids import FreeVmids
 from pve_sandbox.node import SandboxNode
 from tests.integration.creation.conftest import OSTEMPLATE, Lab, pve_alone, spec_of
@@ -117,14 +117,14 @@ async def test_a_vmid_that_is_reserved_by_hand_while_a_run_moves_to_it_is_left_t
     job_id = await asked(lab)
     taken = (await service.get_job(lab.rt, lab.session, job_id)).vmid
     await make_in_pve(lab, taken)
-    whole = moving._take
+    whole = create._take
     by_hand: list[UUID] = []
 
     async def take(ctx: RunContext, free: FreeVmids) -> int:
         by_hand.append(await asked(lab, vmid=free.confirmed[0]))
         return await whole(ctx, free)
 
-    monkeypatch.setattr(moving, "_take", take)
+    monkeypatch.setattr(create, "_take", take)
     job = await lab.finish(job_id)
     assert job.vmid == taken + 2
     assert await moves(lab) == [(str(job.vmid), taken)]
@@ -176,7 +176,7 @@ async def test_a_worker_that_dies_while_it_moves_leaves_one_container(
     job_id = await asked(lab)
     taken = (await service.get_job(lab.rt, lab.session, job_id)).vmid
     after_the_check(monkeypatch, lambda ctx: make_in_pve(lab, ctx.guest.vmid))
-    whole, deaths = moving._take, [moment]
+    whole, deaths = create._take, [moment]
 
     async def die(ctx: RunContext, free: FreeVmids) -> int:
         dying = bool(deaths)
@@ -187,7 +187,7 @@ async def test_a_worker_that_dies_while_it_moves_leaves_one_container(
             raise asyncio.CancelledError
         return vmid
 
-    monkeypatch.setattr(moving, "_take", die)
+    monkeypatch.setattr(create, "_take", die)
     with suppress(asyncio.CancelledError):
         await lab.work(job_id)
     job = await service.get_job(lab.rt, lab.session, job_id)
@@ -209,7 +209,7 @@ async def test_what_a_create_of_ours_may_have_left_is_not_left_behind(lab: Lab) 
     with suppress(asyncio.CancelledError):
         await work
     async with lab.rt.db.transaction() as tx:
-        assert (await tx.jobs.get(job_id)).checkpoint["facts"][moving.ASKED] == job.vmid
+        assert (await tx.jobs.get(job_id)).checkpoint["facts"][create.ASKED] == job.vmid
     assert await moves(lab) == []
 
 

@@ -8,10 +8,10 @@ from typing import cast
 
 import pytest
 
-from lxc_dashboard.db import standings as module
+from lxc_dashboard.db import journal as module
 from lxc_dashboard.db.database import DatabaseService
+from lxc_dashboard.db.journal import Standings
 from lxc_dashboard.db.models import Container, Job, JobState, new_id
-from lxc_dashboard.db.standings import Standings
 from lxc_dashboard.errors import NotFoundError, ServiceUnavailableError
 from tests.integration.db.counted import Counted
 from tests.integration.db.runs import queued

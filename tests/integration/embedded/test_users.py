@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lxc_dashboard.embedded import EmbeddedServices, binaries
+from lxc_dashboard.embedded import EmbeddedServices, servers
 from tests.integration.embedded.conftest import LIBRARIES
 from tests.integration.embedded.kept import Hold
 
@@ -56,8 +56,8 @@ async def test_root_runs_the_servers_from_a_closed_installation(
     for parent in (place, *place.parents):
         if parent.stat().st_uid == 0 and parent != Path("/"):
             parent.chmod(parent.stat().st_mode | 0o711)
-    monkeypatch.setattr(binaries, "_open_to_all", lambda _program: False)
-    monkeypatch.setattr(binaries, "_COPY_PLACES", (place,))
+    monkeypatch.setattr(servers, "_open_to_all", lambda _program: False)
+    monkeypatch.setattr(servers, "_COPY_PLACES", (place,))
     async with EmbeddedServices(tmp_path / "data", durable=False) as services:
         (copy,) = place.iterdir()
         for server in services._servers():

@@ -13,7 +13,7 @@ from lxc_dashboard.guest.supervisor import Step as GuestStep
 from lxc_dashboard.guest.supervisor import StepEnd, Supervisor
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.codes import CreationCode
-from lxc_dashboard.services.creation.steps.guest_steps import LineReader
+from lxc_dashboard.services.creation.steps.sync import LineReader
 from lxc_dashboard.services.jobs.engine import ticket
 from lxc_dashboard.services.jobs.engine.pve_tasks import PveStep, run_task
 from lxc_dashboard.services.jobs.engine.run import Guest, Run

@@ -12,9 +12,8 @@ from typing import Any, cast
 from lxc_dashboard.bus import Bus
 from lxc_dashboard.bus.outbox import Outbox
 from lxc_dashboard.db.database import DatabaseService
-from lxc_dashboard.db.journal import Journal
+from lxc_dashboard.db.journal import Journal, Standings
 from lxc_dashboard.db.models import EventType, Job, JobState
-from lxc_dashboard.db.standings import Standings
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.proxmox.client import ProxmoxPool
 from lxc_dashboard.runtime import Runtime

@@ -11,8 +11,7 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates.library import authoring, drafts
 from lxc_dashboard.services.templates.library.draft import Draft, DraftContent, DraftFile
-from lxc_dashboard.services.templates.model import Bucket, Script, TemplateConfig
-from lxc_dashboard.services.templates.summaries import RevisionSummary
+from lxc_dashboard.services.templates.model import Bucket, RevisionSummary, Script, TemplateConfig
 
 SignIn = Callable[..., Awaitable[Session]]
 

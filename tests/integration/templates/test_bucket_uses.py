@@ -14,16 +14,16 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates.library import authoring, buckets, catalog, drafts
 from lxc_dashboard.services.templates.library.buckets import BucketDetail
-from lxc_dashboard.services.templates.library.rows import revision_rows
+from lxc_dashboard.services.templates.library.revisions import revision_rows
 from lxc_dashboard.services.templates.model import (
     Bucket,
     FileEntry,
     PackageEntry,
+    RevisionContent,
     Script,
     TemplateConfig,
     TemplateContent,
 )
-from lxc_dashboard.services.templates.summaries import RevisionContent
 from tests.integration.templates.authors import bucket_audit
 
 APT, PIP = PackageManager.APT, PackageManager.PIP

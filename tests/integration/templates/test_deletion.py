@@ -12,7 +12,7 @@ from lxc_dashboard.errors import InvalidInputError, NotFoundError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates.library import authoring, catalog, drafts
-from lxc_dashboard.services.templates.summaries import RevisionSummary
+from lxc_dashboard.services.templates.model import RevisionSummary
 from tests.integration.templates.authors import audited, content, saved, stored, template_of
 
 

@@ -10,7 +10,7 @@ import pytest
 from lxc_dashboard.errors import NotFoundError, PrivilegeError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.templates.library import authoring, buckets, drafts, merge
+from lxc_dashboard.services.templates.library import authoring, buckets, drafts
 from tests.integration.templates.authors import bucket, content, put, saved, stored, template_of
 
 
@@ -49,7 +49,7 @@ async def test_somebody_elses_changes_are_taken_into_the_draft(rt: Runtime, ann:
     await stored(rt, ben, theirs, replace(content(cpu=4, ram_mib=1024), files=(motd,)))
     await authoring.save(rt, ben, theirs.id, "Theirs")
     assert [c.field for c in (await drafts.difference(rt, ann, draft.id, 2)).config] == ["app", "cpu", "ram_mib"]
-    taken = await merge.take_over(rt, ann, draft.id, seen=2)
+    taken = await authoring.take_over(rt, ann, draft.id, seen=2)
     assert (taken.number, taken.author, taken.kept) == (2, "operator@pve", ("config.cpu",))
     again = await drafts.get_draft(rt, ann, draft.id)
     assert (again.base_number, again.overtaken, again.updated_at) == (2, None, taken.updated_at)
@@ -66,7 +66,7 @@ async def test_what_is_saved_while_one_looks_is_not_taken_over_unseen(rt: Runtim
     await stored(rt, ann, draft, content(app="Mine"))
     await saved(rt, ben, web, content(cpu=2))
     await saved(rt, ben, web, content(cpu=3))
-    await merge.take_over(rt, ann, draft.id, seen=2)
+    await authoring.take_over(rt, ann, draft.id, seen=2)
     again = await drafts.get_draft(rt, ann, draft.id)
     assert (again.base_number, again.content.config.cpu) == (2, 2)
     assert again.overtaken is not None
@@ -83,8 +83,8 @@ async def test_drafts_of_others_and_of_no_template_are_refused(
         with pytest.raises(NotFoundError):
             await drafts.difference(rt, who, draft_id)
         with pytest.raises(NotFoundError):
-            await merge.take_over(rt, who, draft_id, seen=1)
+            await authoring.take_over(rt, who, draft_id, seen=1)
     with pytest.raises(NotFoundError):
-        await merge.take_over(rt, ann, new.id, seen=1)
+        await authoring.take_over(rt, ann, new.id, seen=1)
     with pytest.raises(PrivilegeError):
-        await merge.take_over(rt, viewer, draft.id, seen=1)
+        await authoring.take_over(rt, viewer, draft.id, seen=1)

@@ -11,7 +11,7 @@ from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates.library import authoring, catalog, drafts
-from lxc_dashboard.services.templates.library.rows import revision_rows
+from lxc_dashboard.services.templates.library.revisions import revision_rows
 from lxc_dashboard.services.templates.model import TemplateConfig, TemplateContent
 from lxc_dashboard.services.templates.sources.sync import sync_folder
 from tests.integration.templates.authors import content, saved

@@ -29,7 +29,7 @@ from lxc_dashboard.services.jobs.identity import line_of
 from lxc_dashboard.services.templates.library import catalog, drafts, revisions
 from lxc_dashboard.services.templates.library.diff import ChangeKind
 from lxc_dashboard.services.templates.library.line_diff import LineKind
-from lxc_dashboard.services.templates.library.rows import revision_rows
+from lxc_dashboard.services.templates.library.revisions import revision_rows
 from lxc_dashboard.services.templates.model import PackageEntry, Script, TemplateConfig, TemplateContent
 from lxc_dashboard.text import in_words_of
 from tests.integration.templates.authors import audited, bucket, content, put, saved, template_of

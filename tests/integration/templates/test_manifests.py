@@ -12,10 +12,9 @@ from lxc_dashboard.db.database import DatabaseService
 from lxc_dashboard.db.models import FilePolicy
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates.library import catalog
-from lxc_dashboard.services.templates.model import FileEntry, Script, TemplateConfig, TemplateContent
+from lxc_dashboard.services.templates.model import FileEntry, Script, TemplateConfig, TemplateContent, TemplateSummary
 from lxc_dashboard.services.templates.sources.archive import export
 from lxc_dashboard.services.templates.sources.sync import sync_folder
-from lxc_dashboard.services.templates.summaries import TemplateSummary
 
 WriteTree = Callable[[Mapping[str, str | bytes]], Path]
 

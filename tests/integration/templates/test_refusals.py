@@ -14,7 +14,7 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates.format.content import MAX_SCRIPT_BYTES
 from lxc_dashboard.services.templates.library import authoring, catalog, drafts
-from lxc_dashboard.services.templates.library.rows import revision_rows
+from lxc_dashboard.services.templates.library.revisions import revision_rows
 from lxc_dashboard.services.templates.model import PackageEntry, Script, TemplateConfig, TemplateContent
 from lxc_dashboard.services.templates.sources import imports
 from tests.integration.templates.authors import APT, audited, bucket, content, put, saved, template_of

@@ -19,11 +19,10 @@ from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates.format import shellcheck
 from lxc_dashboard.services.templates.library import catalog
-from lxc_dashboard.services.templates.model import Refusal
+from lxc_dashboard.services.templates.model import DiscoveryReport, Refusal, TemplateSummary
 from lxc_dashboard.services.templates.sources.codes import FolderCode
 from lxc_dashboard.services.templates.sources.folder import discover
 from lxc_dashboard.services.templates.sources.sync import sync_folder, sync_folders
-from lxc_dashboard.services.templates.summaries import DiscoveryReport, TemplateSummary
 from lxc_dashboard.text import in_words_of
 
 WriteTree = Callable[[Mapping[str, str | bytes]], Path]

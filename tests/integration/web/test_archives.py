@@ -17,10 +17,9 @@ from lxc_dashboard import routes
 from lxc_dashboard.db.models import AuditResult
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.templates.library.catalog import load_revision, load_templates
-from lxc_dashboard.services.templates.model import Script, TemplateConfig, TemplateContent
+from lxc_dashboard.services.templates.model import Script, TemplateConfig, TemplateContent, TemplateSummary
 from lxc_dashboard.services.templates.sources.archive import KINDS, ArchiveKind, export, read
 from lxc_dashboard.services.templates.sources.unpacking import MAX_ARCHIVE_BYTES, MAX_UNPACKED_BYTES
-from lxc_dashboard.services.templates.summaries import TemplateSummary
 from lxc_dashboard.settings import Settings
 from tests.e2e.node_side import NodeSide
 from tests.e2e.stack import Stack

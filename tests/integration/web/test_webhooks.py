@@ -13,7 +13,7 @@ import pytest
 from lxc_dashboard import routes
 from lxc_dashboard.db.models import SourceKind, TemplateSource
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.services.templates.sources import sync_requests, webhooks
+from lxc_dashboard.services.templates.sources import passes, webhooks
 from lxc_dashboard.settings import Settings
 from tests.e2e.stack import Stack
 
@@ -74,7 +74,7 @@ async def told(stack: Stack, source_id: object, headers: dict[str, str], body: b
 
 
 async def is_wished(rt: Runtime, source_id: UUID) -> bool:
-    return bool(await sync_requests.pending(rt.bus, source_id))
+    return bool(await passes.pending_requests(rt.bus, source_id))
 
 
 @pytest.mark.parametrize("headers", RIGHT, ids=lambda headers: next(iter(headers)))
@@ -131,7 +131,7 @@ async def test_a_foreign_page_cannot_send_one(rt: Runtime, stack: Stack, source_
 async def test_neither_guessing_nor_a_storm_of_pushes_goes_on(rt: Runtime, stack: Stack, source_id: UUID) -> None:
     statuses = [(await told(stack, source_id, RIGHT[0])).status_code for _ in range(webhooks.PER_SOURCE)]
     assert statuses == [202] * webhooks.PER_SOURCE
-    await sync_requests.complete(rt.bus, source_id, await sync_requests.pending(rt.bus, source_id))
+    await passes.complete_request(rt.bus, source_id, await passes.pending_requests(rt.bus, source_id))
     async with rt.db.transaction() as tx:
         audited = len(await tx.audit.list(action="source.webhook"))
     assert (await told(stack, source_id, RIGHT[0])).status_code == 202

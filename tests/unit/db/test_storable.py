@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lxc_dashboard.db.storable import storable, storable_text
+from lxc_dashboard.db.models.base import storable, storable_text
 
 any_text = st.text(st.characters())  # lone surrogates and NUL included
 any_json = st.recursive(

@@ -13,8 +13,8 @@ import pytest
 
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.creation.form.choices import Choices, defaults
+from lxc_dashboard.services.creation.form.fields import MOUNTS_MAX
 from lxc_dashboard.services.creation.form.filled import MAX_ITEMS, VALUE_CHARS
-from lxc_dashboard.services.creation.form.mounts import MOUNTS_MAX
 from lxc_dashboard.services.templates.format.packages import MAX_LIST_BYTES
 from lxc_dashboard.services.templates.library.authoring import MAX_NOTE_CHARS
 from lxc_dashboard.state import guard

@@ -23,8 +23,7 @@ from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.state import base, guard
 from lxc_dashboard.state.containers.console import ConsoleState
 from lxc_dashboard.state.creation.batch import BatchState
-from lxc_dashboard.state.creation.configure import AddressesState
-from lxc_dashboard.state.creation.offer import AppliancesState, Fetching
+from lxc_dashboard.state.creation.configure import AddressesState, AppliancesState, Fetching
 from lxc_dashboard.state.creation.review import ReviewState
 from lxc_dashboard.state.jobs.job import JobState
 from lxc_dashboard.state.jobs.job_list import JobsState

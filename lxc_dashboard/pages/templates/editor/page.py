@@ -11,10 +11,8 @@ from lxc_dashboard.components.widgets import ago, confirm_button, dialog
 from lxc_dashboard.pages.shell import page
 from lxc_dashboard.pages.templates.detail import gone
 from lxc_dashboard.pages.templates.editor.fields import area_field, flag_field, text_field
-from lxc_dashboard.pages.templates.editor.files import files_part
 from lxc_dashboard.pages.templates.editor.guide import FORM_ID, SAVE_ID, guides, kept
-from lxc_dashboard.pages.templates.editor.packages import packages_part
-from lxc_dashboard.pages.templates.editor.scripts import scripts_part
+from lxc_dashboard.pages.templates.editor.parts import files_part, packages_part, scripts_part
 from lxc_dashboard.pages.templates.history import difference
 from lxc_dashboard.pages.templates.template_list import findings
 from lxc_dashboard.state.templates.editor.page import PARTS, EditorState

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import holders
+from lxc_dashboard.services.creation import vmids
 from lxc_dashboard.services.creation.form.codes import FieldCode
 from lxc_dashboard.services.creation.form.readers import PREFIX_MIN
 from lxc_dashboard.services.creation.form.spec import Segment
@@ -152,7 +152,7 @@ async def next_free(
         return _plain(text) in wanted
 
     free = await find()
-    if len(free) < count and await holders.forget_gone(rt, client, session.endpoint_id, is_wanted=is_wanted):
+    if len(free) < count and await vmids.forget_gone(rt, client, session.endpoint_id, is_wanted=is_wanted):
         free = await find()
     if len(free) < count:
         short = Message.of(FieldCode.RANGE_SHORT, free=len(free), wanted=count)

@@ -13,11 +13,10 @@ import structlog
 from lxc_dashboard.errors import ApiError, ConflictError, PrivilegeError, UnreachableError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import holders
+from lxc_dashboard.services.creation import vmids
 from lxc_dashboard.services.creation.form.codes import FieldCode, OfferCode
 from lxc_dashboard.services.creation.form.fields import BY_NAME, FIELDS
-from lxc_dashboard.services.templates.model import TemplateConfig
-from lxc_dashboard.services.templates.summaries import TemplateSummary
+from lxc_dashboard.services.templates.model import TemplateConfig, TemplateSummary
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.client import ProxmoxClient
@@ -247,7 +246,7 @@ def _texts(appliance: ApplianceChoice) -> str:
 async def vmid_fault(rt: Runtime, session: Session, vmid: int) -> Message | None:
     """Why a container cannot have this vmid, or None. ``GET /cluster/nextid?vmid=``."""
     client = await acting.client(rt, session)
-    await holders.forget_gone(rt, client, session.endpoint_id, vmid=vmid)
+    await vmids.forget_gone(rt, client, session.endpoint_id, vmid=vmid)
     async with rt.db.transaction() as tx:
         holder = await tx.containers.by_vmid(session.endpoint_id, vmid)
     if holder is not None:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from lxc_dashboard.db.errors import DatabaseCode
 from lxc_dashboard.db.models import AuditResult, Preset, now
-from lxc_dashboard.db.storable import storable
+from lxc_dashboard.db.models.base import storable
 from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError, PrivilegeError, SessionExpiredError
 from lxc_dashboard.messages import Message, MessageCode
 from lxc_dashboard.services.auth import privileges

@@ -24,7 +24,7 @@ from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation.form.codes import FieldCode
 from lxc_dashboard.services.creation.form.spec import ExtraPackage, PackageRef
 from lxc_dashboard.services.templates.format.packages import checked_spec
-from lxc_dashboard.services.templates.format.text import is_unicode
+from lxc_dashboard.services.templates.format.tree import is_unicode
 
 T = TypeVar("T")
 

@@ -23,7 +23,7 @@ from lxc_dashboard.services.templates.library import catalog as templates
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
-    from lxc_dashboard.services.templates.summaries import TemplateSummary
+    from lxc_dashboard.services.templates.model import TemplateSummary
 
 
 def validate(raw: Mapping[str, object]) -> ContainerSpec:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from lxc_dashboard.errors import NotFoundError, PrivilegeError, ProxmoxError
 from lxc_dashboard.services.auth import acting
-from lxc_dashboard.services.creation import holders
-from lxc_dashboard.services.creation.access import doors
-from lxc_dashboard.services.creation.preflight import identity, inside, neighbourhood, volumes
+from lxc_dashboard.services.creation import access, vmids
+from lxc_dashboard.services.creation.preflight import checks, neighbourhood, volumes
 from lxc_dashboard.services.creation.preflight.findings import (
     Finding,
     FindingCode,
@@ -46,7 +45,7 @@ async def check(
         except NotFoundError:
             return [error("revision_id", FindingCode.TEMPLATE_GONE)]
     client = await acting.client(rt, session)
-    way = await doors.choose(rt, session.endpoint_id, spec.node, spec)
+    way = await access.choose_door(rt, session.endpoint_id, spec.node, spec)
     return await inspect(
         Question(
             rt,
@@ -84,32 +83,32 @@ async def check_again(ctx: RunContext) -> list[Finding]:
 async def inspect(question: Question) -> list[Finding]:
     """Run all checks at once. First forgets containers that PVE no longer has, so that they cause no conflicts."""
     await _tolerant(_forget_gone(question), question)
-    checks: Sequence[Coroutine[None, None, list[Finding]]] = (
-        identity.node(question),
-        identity.rights_held(question),
-        identity.vmid(question),
-        identity.names(question),
-        identity.pool(question),
+    coroutines: Sequence[Coroutine[None, None, list[Finding]]] = (
+        checks.node(question),
+        checks.rights_held(question),
+        checks.vmid(question),
+        checks.names(question),
+        checks.pool(question),
         volumes.storage(question),
         neighbourhood.bridge(question),
         neighbourhood.addresses(question),
         volumes.os_template(question),
-        inside.way_in(question),
+        checks.way_in(question),
     )
-    results = await asyncio.gather(*(_tolerant(part, question) for part in checks))
+    results = await asyncio.gather(*(_tolerant(part, question) for part in coroutines))
     of_node = results[0]
     if any(finding.severity is FindingSeverity.ERROR for finding in of_node):
         results = [of_node]  # answers about a missing node mean nothing
     found = [finding for result in results for finding in result]
-    for of_template in (inside.system, inside.wishes, inside.managers, inside.scripts):
+    for of_template in (checks.system, checks.wishes, checks.managers, checks.scripts):
         found += of_template(question)
     unique = [finding for at, finding in enumerate(found) if finding not in found[:at]]
     return sorted(unique, key=lambda finding: tuple(FindingSeverity).index(finding.severity))
 
 
 async def _forget_gone(question: Question) -> list[Finding]:
-    wanted = holders.address_test(question.spec)
-    await holders.forget_gone(question.rt, question.client, question.endpoint_id, vmid=question.vmid, is_wanted=wanted)
+    wanted = vmids.address_test(question.spec)
+    await vmids.forget_gone(question.rt, question.client, question.endpoint_id, vmid=question.vmid, is_wanted=wanted)
     return []
 
 

@@ -12,7 +12,7 @@ from lxc_dashboard.messages import Message, MessageCode, Param
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.client import ProxmoxClient
     from lxc_dashboard.runtime import Runtime
-    from lxc_dashboard.services.creation.access.doors import NoWay, Way
+    from lxc_dashboard.services.creation.access import NoWay, Way
     from lxc_dashboard.services.creation.form.spec import ContainerSpec
     from lxc_dashboard.services.templates.model import TemplateContent
 

@@ -12,7 +12,7 @@ import structlog
 from lxc_dashboard.errors import ApiError, PrivilegeError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.proxmox.auth import TokenAuth
-from lxc_dashboard.services.creation.access.entrance import ENTRY_PRIVILEGES
+from lxc_dashboard.services.creation.access import ENTRY_PRIVILEGES
 from lxc_dashboard.services.creation.preflight.findings import FindingCode
 
 if TYPE_CHECKING:

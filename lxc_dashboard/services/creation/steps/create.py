@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from lxc_dashboard.db.models import EventType, Phase
-from lxc_dashboard.errors import ApiError, PhaseFailedError, PreflightError, TaskFailedError
+import structlog
+
+from lxc_dashboard.db.models import AuditResult, EventType, JobState, Phase
+from lxc_dashboard.errors import ApiError, LeaseGoneError, PhaseFailedError, PreflightError, TaskFailedError
 from lxc_dashboard.messages import Message
-from lxc_dashboard.services.creation import downloads, preflight
+from lxc_dashboard.services.creation import downloads, preflight, vmids
 from lxc_dashboard.services.creation.codes import CreationCode, FailureCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.downloads import Order
@@ -16,13 +18,99 @@ from lxc_dashboard.services.creation.form.command import pve_parameters
 from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.services.creation.preflight import volumes
 from lxc_dashboard.services.creation.preflight.findings import FindingSeverity
-from lxc_dashboard.services.creation.steps import notes, pause
-from lxc_dashboard.services.creation.steps import vmid_conflict as moving
+from lxc_dashboard.services.creation.steps import notes
+from lxc_dashboard.services.jobs.codes import JobCode
 from lxc_dashboard.services.jobs.engine import slots
 from lxc_dashboard.services.jobs.engine.pve_tasks import PveStep, ended_unseen, run_task
+from lxc_dashboard.services.jobs.kinds import BeginAgainError, StandstillError
 
 if TYPE_CHECKING:
     from lxc_dashboard.proxmox.tasks import TaskResult
+    from lxc_dashboard.services.creation.vmids import FreeVmids
+
+log = structlog.get_logger(__name__)
+
+PAUSE: Final = "pause.before_start"
+
+
+async def _pause(ctx: RunContext) -> None:
+    """Raise ``StandstillError``, unless the user requested no pause or has ended it."""
+    checkpoint = ctx.checkpoint
+    if not ctx.spec.pause_after_create or checkpoint.is_done(PAUSE):
+        return
+    checkpoint.active = PAUSE
+    ctx.tell_once(PAUSE, JobCode.PAUSED, vmid=ctx.guest.vmid)
+    await ctx.recorder.flush()
+    raise StandstillError(JobState.PAUSED)
+
+
+ASKED: Final = "asked_vmid"
+
+
+async def is_vmid_taken(ctx: RunContext) -> bool:
+    """Whether the vmid certainly belongs to a guest that this job did not create.
+
+    False for a guest that our own create may have left (``facts[ASKED]``). ``GET /cluster/nextid``,
+    ``/cluster/resources``, ``.../config``.
+    """
+    vmid = ctx.guest.vmid
+    if await ctx.client.cluster.vmid_is_free(vmid):
+        return False
+    if ctx.checkpoint.facts.get(ASKED) != vmid:
+        return True
+    guest = await ctx.client.cluster.find_guest(vmid)
+    if guest is None:
+        return False
+    if guest.type != "lxc":
+        return True
+    config = await ctx.client.lxc.config(guest.node, vmid)
+    return not config.is_bare and not notes.is_of(config.description, ctx.job_id)
+
+
+async def move_to_free_vmid(ctx: RunContext, step: str) -> NoReturn:
+    """Move the job to the next free vmid and repeat ``step``. Does not touch the guest with the old vmid.
+
+    Stores the repetition of ``step`` first, then the new vmid. If the worker dies in between, the next one requests the
+    old vmid, is refused, and moves. Raises ``BeginAgainError``, or ``PhaseFailedError`` if the user chose the vmid.
+    """
+    taken = ctx.guest.vmid
+    if ctx.spec.vmid is not None:
+        raise PhaseFailedError(
+            Phase.CREATING.value,
+            Message.of(FailureCode.VMID_OF_OTHER, vmid=taken),
+            step="create",
+        )
+    ctx.checkpoint.facts.pop(ASKED, None)
+    ctx.checkpoint.again(step)
+    await ctx.recorder.flush()
+    vmid = await _take(ctx, await vmids.look(ctx.rt, ctx.client, ctx.endpoint_id))
+    ctx.tell(CreationCode.VMID_TAKEN, EventType.WARNING, taken=taken, vmid=vmid)
+    await ctx.recorder.flush()
+    raise BeginAgainError
+
+
+async def _take(ctx: RunContext, free: FreeVmids) -> int:
+    """Reserve the next free vmid. Raises ``LeaseGoneError`` if another worker has the job."""
+    guest = ctx.guest
+    async with ctx.rt.db.transaction() as tx:
+        creation = await tx.jobs.get(ctx.job_id)
+        if creation.lease_owner != ctx.recorder.owner:
+            raise LeaseGoneError
+        vmid = (await free.choose(tx))[0]
+        moved = Message.of(CreationCode.VMID_TAKEN, taken=guest.vmid, vmid=vmid)
+        container = await tx.containers.set_vmid(ctx.container_id, vmid, instead_of=guest.vmid)
+        await tx.jobs.set_vmid(ctx.job_id, vmid)
+        await tx.containers.add_event(container.id, "moved", "", detail=moved.to_json())
+        await tx.audit.append(
+            userid=ctx.userid,
+            endpoint_name=ctx.endpoint_name,
+            action="creation.move",
+            subject=f"CT {vmid} {container.hostname}",
+            result=AuditResult.OK,
+            detail={"creation": str(ctx.job_id), "taken": guest.vmid},
+        )
+    return vmid
+
 
 CHECK: Final = "create.check"
 CREATE: Final = "create.container"
@@ -46,7 +134,7 @@ async def run(ctx: RunContext) -> None:
     await ctx.once(CREATE, lambda: _create(ctx))
     await slots.give(ctx)
     await _forget_password(ctx)
-    await pause.run(ctx)
+    await _pause(ctx)
     ctx.reach(1)
 
 
@@ -60,10 +148,10 @@ async def _check(ctx: RunContext) -> None:
         ctx.checkpoint.facts[SHORT] = True
     errors = [finding for finding in findings if finding.severity is FindingSeverity.ERROR]
     if any(error.field == "vmid" for error in errors):
-        if not await moving.is_taken(ctx):  # an earlier try of this job created the guest
+        if not await is_vmid_taken(ctx):  # an earlier try of this job created the guest
             errors = [error for error in errors if error.field != "vmid"]
         elif ctx.spec.vmid is None:
-            await moving.move(ctx, CHECK)
+            await move_to_free_vmid(ctx, CHECK)
     if errors:
         raise PreflightError(errors)
 
@@ -107,8 +195,8 @@ async def _create(ctx: RunContext) -> None:
     try:
         result = await _ask(ctx)
     except (ApiError, TaskFailedError) as error:
-        if await moving.is_taken(ctx):
-            await moving.move(ctx, CREATE)
+        if await is_vmid_taken(ctx):
+            await move_to_free_vmid(ctx, CREATE)
         await _adopt(ctx, error)
     else:
         if result.warnings:
@@ -116,7 +204,7 @@ async def _create(ctx: RunContext) -> None:
             ctx.tell_once(f"{CREATE}:warnings", warned, EventType.WARNING, count=result.warnings)
     config = await ctx.client.lxc.config(guest.node, guest.vmid)
     if not notes.is_of(config.description, ctx.job_id):
-        await moving.move(ctx, CREATE)
+        await move_to_free_vmid(ctx, CREATE)
     guest.seen()
     if ctx.checkpoint.facts.get(SHORT):
         await _refuse_unwritten(ctx)
@@ -167,13 +255,13 @@ async def _ask(ctx: RunContext) -> TaskResult:
     if ctx.spec.password_mode is PasswordMode.GIVEN and ctx.password is None:
         raise PhaseFailedError(Phase.CREATING.value, Message.of(FailureCode.PASSWORD_GONE), step="create")
     facts = ctx.checkpoint.facts
-    asked_before = facts.get(moving.ASKED)
-    facts[moving.ASKED] = ctx.guest.vmid
+    asked_before = facts.get(ASKED)
+    facts[ASKED] = ctx.guest.vmid
     try:
         return await run_task(ctx, create_step(ctx))
     except ApiError:
         if CREATE not in ctx.checkpoint.upid:
-            facts[moving.ASKED] = asked_before
+            facts[ASKED] = asked_before
         raise
 
 

@@ -11,11 +11,11 @@ from lxc_dashboard.guest.base import GUEST_FOLDER, STATE_FOLDER
 from lxc_dashboard.guest.files import GuestFile, Placement, place
 from lxc_dashboard.guest.supervisor import Supervisor, clear_marker, read_marker
 from lxc_dashboard.messages import Message
-from lxc_dashboard.services.creation.access.doors import NoWay
+from lxc_dashboard.services.creation.access import NoWay
 from lxc_dashboard.services.creation.codes import CreationCode, FailureCode
 from lxc_dashboard.services.creation.context import RunContext
+from lxc_dashboard.services.creation.ownership import ensure_ours
 from lxc_dashboard.services.creation.preflight.explain import Cause, likely_cause
-from lxc_dashboard.services.creation.removal.ownership import ensure_ours
 from lxc_dashboard.services.jobs.events.lines import plain, shown
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
 
-from lxc_dashboard.db.storable import storable_text
+from lxc_dashboard.db.models.base import storable_text
 
 SCRIPT: Final = """
 echo "== tcp"; cat /proc/net/tcp /proc/net/tcp6 2>/dev/null

@@ -11,13 +11,12 @@ import structlog
 from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.errors import ApiError, PhaseFailedError, TaskFailedError
 from lxc_dashboard.services.containers import ha
-from lxc_dashboard.services.creation.access import guest_addresses as asking
-from lxc_dashboard.services.creation.access import ssh_contact as contact
-from lxc_dashboard.services.creation.access.doors import NoWay, Way
+from lxc_dashboard.services.creation import contact
+from lxc_dashboard.services.creation.access import NoWay, Way
 from lxc_dashboard.services.creation.codes import CreationCode, FailureCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.form.spec import NETWORK_DEVICE, IpMode
-from lxc_dashboard.services.creation.removal.ownership import ensure_ours
+from lxc_dashboard.services.creation.ownership import ensure_ours
 from lxc_dashboard.services.creation.steps.packages import batches
 from lxc_dashboard.services.jobs.codes import JobCode, Message
 from lxc_dashboard.services.jobs.engine.pve_tasks import PveStep, run_task
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.guest.base import Door
     from lxc_dashboard.proxmox.schemas import Interface
     from lxc_dashboard.proxmox.tasks import TaskResult
-    from lxc_dashboard.services.creation.access.entrance import Entrance
+    from lxc_dashboard.services.creation.access import Entrance
     from lxc_dashboard.services.creation.form.spec import ContainerSpec
 
 log = structlog.get_logger(__name__)
@@ -168,7 +167,7 @@ async def _enter(ctx: RunContext, entrance: Entrance, door: Door) -> None:
             entry.update(entered.to_json())  # the way may have changed since the job began
     ctx.tell_once(INIT, CreationCode(entered.code), **entered.params)
     if ctx.by_ssh:
-        await contact.meet(ctx, entrance, door)
+        await contact.meet_ssh_server(ctx, entrance, door)
     await _wait_for_init(ctx, door)
 
 
@@ -243,7 +242,7 @@ async def _wait_for_address(ctx: RunContext, wait_s: float) -> str | None:
     begun = loop.time()
     tries = 0
     while True:
-        interfaces = await asking.interfaces_of(ctx)
+        interfaces = await contact.interfaces_of(ctx)
         if interfaces is None:
             return None
         address, is_final = best_address(ctx.spec, interfaces)

@@ -16,7 +16,7 @@ from typing import NoReturn
 from lxc_dashboard.errors import TemplateError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.format.codes import FormatCode
-from lxc_dashboard.services.templates.format.text import decode
+from lxc_dashboard.services.templates.format.tree import decode
 
 # In quotes within quotes, bash removes the quotes before it looks for the end of a name.
 JOINED = re.compile(r'(?:\\\n)*"(?:"|\\\n)*[A-Za-z0-9_]')

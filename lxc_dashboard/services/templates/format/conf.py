@@ -23,7 +23,7 @@ from lxc_dashboard.services.templates.format.assignments import (
 )
 from lxc_dashboard.services.templates.format.codes import FormatCode
 from lxc_dashboard.services.templates.format.secrets import find_secrets
-from lxc_dashboard.services.templates.format.text import decode, is_unicode, refuse_lines
+from lxc_dashboard.services.templates.format.tree import decode, is_unicode, refuse_lines
 from lxc_dashboard.services.templates.model import Finding, TemplateConfig
 
 CONF_NAME = "template.conf"

@@ -19,8 +19,7 @@ from lxc_dashboard.services.templates.format.packages import (
     parse_packages,
     parse_seconds,
 )
-from lxc_dashboard.services.templates.format.text import Faults, decode
-from lxc_dashboard.services.templates.format.tree import Entry, Tree, check_file_name
+from lxc_dashboard.services.templates.format.tree import Entry, Faults, Tree, check_file_name, decode
 from lxc_dashboard.services.templates.model import (
     SCRIPT_TIMEOUT_S,
     Bucket,

@@ -13,8 +13,15 @@ from lxc_dashboard.db.models import FilePolicy
 from lxc_dashboard.errors import RuleError, TemplateError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.format.codes import FormatCode
-from lxc_dashboard.services.templates.format.text import Faults, decode
-from lxc_dashboard.services.templates.format.tree import MAX_DEPTH, MAX_NAME_BYTES, Entry, Tree, check_file_name
+from lxc_dashboard.services.templates.format.tree import (
+    MAX_DEPTH,
+    MAX_NAME_BYTES,
+    Entry,
+    Faults,
+    Tree,
+    check_file_name,
+    decode,
+)
 from lxc_dashboard.services.templates.model import FileEntry, Finding
 
 MAX_FILES = 500

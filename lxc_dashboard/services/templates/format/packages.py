@@ -12,8 +12,7 @@ from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.errors import RuleError, TemplateError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.format.codes import FormatCode
-from lxc_dashboard.services.templates.format.text import decode, refuse_lines
-from lxc_dashboard.services.templates.format.tree import check_file_name
+from lxc_dashboard.services.templates.format.tree import check_file_name, decode, refuse_lines
 from lxc_dashboard.services.templates.model import MAX_TIMEOUT_S, PACKAGE_TIMEOUT_S, Bucket, Finding, PackageEntry
 
 SYSTEM_MANAGERS: Final = {

@@ -24,7 +24,7 @@ from lxc_dashboard.services.templates.format.checks import rechecked
 from lxc_dashboard.services.templates.format.packages import Listing, check_bucket_name, read_listing, without_logins
 from lxc_dashboard.services.templates.library.catalog import load_revision
 from lxc_dashboard.services.templates.library.codes import LibraryCode
-from lxc_dashboard.services.templates.library.rows import package_rows, read_packages, revision_rows
+from lxc_dashboard.services.templates.library.revisions import package_rows, read_packages, revision_rows
 from lxc_dashboard.services.templates.model import Bucket, PackageEntry, TemplateContent
 
 NOTE_CHARS: Final = 300

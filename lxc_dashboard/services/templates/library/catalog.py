@@ -10,8 +10,8 @@ from uuid import UUID
 
 from lxc_dashboard.db.database import DatabaseService, Transaction
 from lxc_dashboard.db.models import SourceKind, TemplateRevision, TemplateSource
+from lxc_dashboard.db.models.base import storable_text
 from lxc_dashboard.db.repositories.templates import TemplateRows
-from lxc_dashboard.db.storable import storable_text
 from lxc_dashboard.errors import InvalidInputError, NotFoundError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.runtime import Runtime
@@ -19,7 +19,7 @@ from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.jobs.identity import ITS_OWN, forget_lost, standings
 from lxc_dashboard.services.templates.library.codes import LibraryCode
-from lxc_dashboard.services.templates.library.rows import (
+from lxc_dashboard.services.templates.library.revisions import (
     read_buckets,
     read_config,
     read_file,
@@ -28,16 +28,19 @@ from lxc_dashboard.services.templates.library.rows import (
     read_scripts,
     read_warnings,
 )
-from lxc_dashboard.services.templates.model import FileEntry, Refusal, Script, TemplateContent
-from lxc_dashboard.services.templates.rights import require_session
-from lxc_dashboard.services.templates.summaries import (
+from lxc_dashboard.services.templates.model import (
     DiscoveryReport,
+    FileEntry,
+    Refusal,
     RevisionContent,
     RevisionSummary,
+    Script,
     SourceSummary,
+    TemplateContent,
     TemplateDetail,
     TemplateSummary,
 )
+from lxc_dashboard.services.templates.rights import require_session
 
 
 @dataclass(frozen=True, slots=True)

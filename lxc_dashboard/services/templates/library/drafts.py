@@ -23,10 +23,15 @@ from lxc_dashboard.services.templates.format.files import MAX_FILE_BYTES, MAX_FI
 from lxc_dashboard.services.templates.format.tree import MAX_TEMPLATE_BYTES
 from lxc_dashboard.services.templates.library.codes import LibraryCode
 from lxc_dashboard.services.templates.library.diff import MAX_TEXT_BYTES, Difference, FileSide, Side, compare_sides
-from lxc_dashboard.services.templates.library.draft import Draft, DraftContent, DraftSummary, Overtaken
-from lxc_dashboard.services.templates.library.revisions import load_side, load_sides
-from lxc_dashboard.services.templates.library.rows import label, read_packages
-from lxc_dashboard.services.templates.library.validation import check_size, check_storable
+from lxc_dashboard.services.templates.library.draft import (
+    Draft,
+    DraftContent,
+    DraftSummary,
+    Overtaken,
+    check_size,
+    check_storable,
+)
+from lxc_dashboard.services.templates.library.revisions import label, load_side, load_sides, read_packages
 from lxc_dashboard.services.templates.model import Bucket, TemplateConfig
 
 MAX_DRAFTS: Final = 20

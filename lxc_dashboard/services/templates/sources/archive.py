@@ -20,10 +20,9 @@ from typing import IO, Final, Literal
 
 from lxc_dashboard.errors import ServiceUnavailableError, TemplateError
 from lxc_dashboard.messages import Message
-from lxc_dashboard.services.templates.format import manifest
+from lxc_dashboard.services.templates.format import layout
 from lxc_dashboard.services.templates.format.conf import CONF_NAME
-from lxc_dashboard.services.templates.format.layout import WrittenFile, folded, written
-from lxc_dashboard.services.templates.format.manifest import MANIFEST_NAME, mode_of
+from lxc_dashboard.services.templates.format.layout import MANIFEST_NAME, WrittenFile, folded, mode_of, written
 from lxc_dashboard.services.templates.format.tree import Tree
 from lxc_dashboard.services.templates.model import Refusal, TemplateContent
 from lxc_dashboard.services.templates.sources.codes import ArchiveCode
@@ -245,7 +244,7 @@ def export(contents: Sequence[TemplateContent], kind: ArchiveKind) -> bytes:
     Raises ``TemplateError`` for a template that no folder can hold, for two of one name, and if ``read`` would refuse the result.
     """
     ordered = sorted(contents, key=lambda content: content.name)
-    members = {MANIFEST_NAME: WrittenFile(manifest.encode(ordered))}
+    members = {MANIFEST_NAME: WrittenFile(layout.encode_manifest(ordered))}
     taken = {folded(MANIFEST_NAME)}
     for content in ordered:
         if folded(content.name) in taken:
@@ -358,7 +357,7 @@ def _root(folder: Path) -> Path:
 def _check_manifest(root: Path, around: str) -> None:
     """Refuse the whole archive for an invalid manifest beside the templates. Raises ``TemplateError``."""
     try:
-        manifest.read_manifest(Tree(root.resolve()), ".")
+        layout.read_manifest(Tree(root.resolve()), ".")
     except TemplateError as error:
         raise TemplateError(f"{around}{error.file}", error.line, error.why) from error
 

@@ -22,13 +22,12 @@ from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates import rights
 from lxc_dashboard.services.templates.format import checks
 from lxc_dashboard.services.templates.library.catalog import load_revision
-from lxc_dashboard.services.templates.library.rows import revision_rows, warnings_json
-from lxc_dashboard.services.templates.model import Refusal, TemplateContent
+from lxc_dashboard.services.templates.library.revisions import revision_rows, warnings_json
+from lxc_dashboard.services.templates.model import DiscoveryReport, Refusal, TemplateContent
 from lxc_dashboard.services.templates.sources.archive import ArchiveKind, export, read
 from lxc_dashboard.services.templates.sources.codes import ArchiveCode
 from lxc_dashboard.services.templates.sources.passes import Requester
 from lxc_dashboard.services.templates.sources.unpacking import MAX_UNPACKED_BYTES, shown
-from lxc_dashboard.services.templates.summaries import DiscoveryReport
 
 ACTION: Final = "template.import"
 MAX_EXPORTED: Final = 1_000

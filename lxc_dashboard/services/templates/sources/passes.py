@@ -20,6 +20,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
+from lxc_dashboard.bus import Bus
 from lxc_dashboard.db.database import Transaction
 from lxc_dashboard.db.models import AuditResult, SourceKind, TemplateSource, now
 from lxc_dashboard.db.repositories.sources import GitSecrets
@@ -38,17 +39,78 @@ from lxc_dashboard.messages import Message
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates import rights
-from lxc_dashboard.services.templates.format.manifest import MANIFEST_NAME
-from lxc_dashboard.services.templates.model import Refusal
-from lxc_dashboard.services.templates.sources import sync, sync_requests
+from lxc_dashboard.services.templates.format.layout import MANIFEST_NAME
+from lxc_dashboard.services.templates.model import DiscoveryReport, Refusal
+from lxc_dashboard.services.templates.sources import sync
 from lxc_dashboard.services.templates.sources.codes import SourceCode
-from lxc_dashboard.services.templates.sources.fingerprint import FORMAT
-from lxc_dashboard.services.templates.sources.folder import Discovery, discover
+from lxc_dashboard.services.templates.sources.folder import FORMAT, Discovery, discover
 from lxc_dashboard.services.templates.sources.git import reader_process
 from lxc_dashboard.services.templates.sources.git.address import parse_address
-from lxc_dashboard.services.templates.sources.git.request import FILES, GitAnswer, GitRequest, Outcome
+from lxc_dashboard.services.templates.sources.git.reader_process import FILES, GitAnswer, GitRequest, Outcome
 from lxc_dashboard.services.templates.sources.sync import sync_folders
-from lxc_dashboard.services.templates.summaries import DiscoveryReport
+
+log = structlog.get_logger(__name__)
+
+REQUEST_S: Final = 24 * 3600.0
+# How long a source stays locked after its process died.
+LEASE_S: Final = 60.0
+RENEWALS: Final = 3  # renewals within the time of a lease
+
+
+async def add_request(bus: Bus, source_id: UUID) -> None:
+    """Request a pass that begins after this call. Each request gets a unique name."""
+    await bus.set(_key(source_id), uuid4().hex.encode(), ttl_s=REQUEST_S)
+
+
+async def add_request_if_none(bus: Bus, source_id: UUID) -> None:
+    await bus.set_new(_key(source_id), uuid4().hex.encode(), ttl_s=REQUEST_S)
+
+
+async def pending_requests(bus: Bus, source_id: UUID) -> str:
+    """The request's name; empty if there is none."""
+    name = await bus.get(_key(source_id))
+    return "" if name is None else name.decode()
+
+
+async def complete_request(bus: Bus, source_id: UUID, name: str) -> None:
+    """Remove this request; a later one stays."""
+    await bus.release_lease(_key(source_id), name)
+
+
+@asynccontextmanager
+async def hold_source(bus: Bus, source_id: UUID, *, lease_s: float = LEASE_S) -> AsyncIterator[bool]:
+    """Take the source's lease for the block. Yields False if another process holds it."""
+    me = uuid4().hex
+    if not await bus.acquire_lease(hold_schedule(source_id), me, lease_s):
+        yield False
+        return
+    renewing = asyncio.create_task(_renew(bus, source_id, me, lease_s), name=f"lease of source {source_id}")
+    try:
+        yield True
+    finally:
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
+        await bus.release_lease(hold_schedule(source_id), me)
+
+
+async def _renew(bus: Bus, source_id: UUID, me: str, lease_s: float) -> None:
+    while True:
+        await asyncio.sleep(lease_s / RENEWALS)
+        try:
+            if not await bus.renew_lease(hold_schedule(source_id), me, lease_s):
+                # Only one of two concurrent passes is stored: see ``sync.store_reading``.
+                log.warning("lease of a template source lost", source_id=str(source_id))
+                return
+        except ServiceUnavailableError as error:
+            log.warning("lease of a template source not renewed", source_id=str(source_id), why=str(error))
+
+
+def hold_schedule(source_id: UUID) -> str:
+    return f"template-source:{source_id}:lease"
+
+
+def _key(source_id: UUID) -> str:
+    return f"template-source:{source_id}:wish"
 
 
 class OvertakenPassError(ConflictError):
@@ -78,8 +140,6 @@ SCHEDULE: Final = "schedule"
 START: Final = "start"
 NOBODY: Final = frozenset({SCHEDULE, START})
 COMMIT_CHARS: Final = 12
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +200,7 @@ async def run(rt: Runtime, source: TemplateSource, requester: Requester) -> Disc
 
 async def request_pass(rt: Runtime, source_id: UUID) -> None:
     """Have a worker make a pass soon. Raises ``ServiceUnavailableError``."""
-    await sync_requests.add(rt.bus, source_id)
+    await add_request(rt.bus, source_id)
     await enqueue(rt, source_id)
 
 
@@ -166,8 +226,8 @@ async def sync_due(rt: Runtime) -> None:
         async with asyncio.TaskGroup() as group:
             for source_id in every:
                 if source_id in due:
-                    await sync_requests.add_if_none(rt.bus, source_id)
-                elif not await sync_requests.pending(rt.bus, source_id):
+                    await add_request_if_none(rt.bus, source_id)
+                elif not await pending_requests(rt.bus, source_id):
                     continue
                 group.create_task(_run_logged(rt, source_id, gate))
     finally:
@@ -197,12 +257,12 @@ async def _run_logged(rt: Runtime, source_id: UUID, gate: asyncio.Semaphore | No
 
 async def _run_after_request(rt: Runtime, source: TemplateSource, requester: Requester) -> DiscoveryReport:
     """Request a pass and wait for one that began after this call."""
-    await sync_requests.add(rt.bus, source.id)
+    await add_request(rt.bus, source.id)
     while True:
         report = await _run_pending(rt, source.id, requester)
         if report is not None:
             return report
-        if not await sync_requests.pending(rt.bus, source.id):
+        if not await pending_requests(rt.bus, source.id):
             return await _result(rt, source.id)
         await asyncio.sleep(POLL_S)
 
@@ -219,11 +279,11 @@ async def _result(rt: Runtime, source_id: UUID) -> DiscoveryReport:
 async def _run_pending(rt: Runtime, source_id: UUID, requester: Requester) -> DiscoveryReport | None:
     """Make the requested passes; return the last report. None without a request, or if another process makes the pass."""
     report = None
-    while await sync_requests.pending(rt.bus, source_id):
-        async with sync_requests.exclusive(rt.bus, source_id) as mine:
+    while await pending_requests(rt.bus, source_id):
+        async with hold_source(rt.bus, source_id) as mine:
             if not mine:
                 return report
-            request_name = await sync_requests.pending(rt.bus, source_id)
+            request_name = await pending_requests(rt.bus, source_id)
             if request_name:
                 report = await _run_request(rt, source_id, request_name, requester)
     return report
@@ -233,15 +293,15 @@ async def _run_request(rt: Runtime, source_id: UUID, request_name: str, requeste
     try:
         report = await _pass(rt, source_id, requester)
     except (SourceError, NotFoundError):
-        await sync_requests.complete(rt.bus, source_id, request_name)
+        await complete_request(rt.bus, source_id, request_name)
         raise
     except RETRIED_LATER:
         raise
     except Exception as error:
         await sync.store_failure(rt.db, source_id, failure_of(error))
-        await sync_requests.complete(rt.bus, source_id, request_name)
+        await complete_request(rt.bus, source_id, request_name)
         raise
-    await sync_requests.complete(rt.bus, source_id, request_name)
+    await complete_request(rt.bus, source_id, request_name)
     return report
 
 

@@ -27,11 +27,11 @@ from lxc_dashboard.messages import Message
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates import rights
+from lxc_dashboard.services.templates.model import DiscoveryReport
 from lxc_dashboard.services.templates.sources import passes
 from lxc_dashboard.services.templates.sources.codes import SourceCode
 from lxc_dashboard.services.templates.sources.git import network
 from lxc_dashboard.services.templates.sources.git.address import GitAddress, check_ref, check_subfolder, parse_address
-from lxc_dashboard.services.templates.summaries import DiscoveryReport
 
 __all__ = [
     "GitSecrets",

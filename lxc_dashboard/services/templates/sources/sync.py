@@ -18,12 +18,10 @@ from lxc_dashboard.db.repositories.templates import RevisionRows
 from lxc_dashboard.errors import ConflictError, NotFoundError, SourceError, SourceGoneError, TemplateError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.format import checks
-from lxc_dashboard.services.templates.library.rows import revision_rows, warnings_json
-from lxc_dashboard.services.templates.model import Refusal, TemplateContent
+from lxc_dashboard.services.templates.library.revisions import revision_rows, warnings_json
+from lxc_dashboard.services.templates.model import DiscoveryReport, Refusal, TemplateContent
 from lxc_dashboard.services.templates.sources.codes import SourceCode
-from lxc_dashboard.services.templates.sources.fingerprint import Fingerprint
-from lxc_dashboard.services.templates.sources.folder import Discovery, discover
-from lxc_dashboard.services.templates.summaries import DiscoveryReport
+from lxc_dashboard.services.templates.sources.folder import Discovery, Fingerprint, discover
 
 ATTEMPTS = 3
 

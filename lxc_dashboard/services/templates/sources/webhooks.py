@@ -14,7 +14,7 @@ from lxc_dashboard.db.models import AuditResult
 from lxc_dashboard.errors import NotFoundError, RateLimitedError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import limits
-from lxc_dashboard.services.templates.sources import passes, sync_requests
+from lxc_dashboard.services.templates.sources import passes
 
 WINDOW_S: Final = 60.0
 PER_ADDRESS: Final = 60
@@ -54,7 +54,7 @@ async def accept(rt: Runtime, source_id: UUID, headers: Mapping[str, str], body:
     if not secret or not is_signed(secret, headers, body):
         log.warning("webhook refused", source_id=str(source_id), address=address)
         return False
-    await sync_requests.add(rt.bus, source_id)
+    await passes.add_request(rt.bus, source_id)
     if await rt.bus.hit(f"webhook:source:{source_id}", PER_SOURCE, WINDOW_S):
         log.info("webhook left to the schedule", source_id=str(source_id), address=address)
         return True

@@ -10,9 +10,9 @@ import reflex as rx
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.errors import InvalidInputError, OvertakenError
-from lxc_dashboard.services.templates.library import authoring, catalog, drafts, merge
+from lxc_dashboard.services.templates.library import authoring, catalog, drafts
 from lxc_dashboard.services.templates.library.draft import Draft, Overtaken
-from lxc_dashboard.services.templates.summaries import RevisionSummary
+from lxc_dashboard.services.templates.model import RevisionSummary
 from lxc_dashboard.state.base import notify, notify_warning, requires, runtime, session
 from lxc_dashboard.state.templates.editor.page import EditorPart, EditorState
 from lxc_dashboard.state.templates.editor.work import faults_of
@@ -107,7 +107,7 @@ class SaveState(EditorPart, EditorState):
         if not await self._keep_now(runtime(), session()):
             return
         draft_id = self._draft()
-        taken = await merge.take_over(runtime(), session(), draft_id, seen=self.overtaken.number)
+        taken = await authoring.take_over(runtime(), session(), draft_id, seen=self.overtaken.number)
         draft = await drafts.get_draft(runtime(), session(), draft_id)
         following = await self._begin(draft)
         self.dialog = ""

@@ -17,8 +17,7 @@ from lxc_dashboard.db.models import FilePolicy, PackageManager
 from lxc_dashboard.errors import InvalidInputError, RuleError
 from lxc_dashboard.services.templates.format.packages import MAX_LIST_BYTES, read_line, read_listing, written
 from lxc_dashboard.services.templates.library import draft
-from lxc_dashboard.services.templates.library.draft import DraftContent, DraftFile
-from lxc_dashboard.services.templates.library.validation import validated
+from lxc_dashboard.services.templates.library.draft import DraftContent, DraftFile, validated
 from lxc_dashboard.services.templates.model import (
     SCRIPT_TIMEOUT_S,
     Bucket,

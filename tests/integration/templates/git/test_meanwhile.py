@@ -11,7 +11,7 @@ import pytest
 from lxc_dashboard.errors import ConflictError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.templates.sources import passes, registry, sync_requests
+from lxc_dashboard.services.templates.sources import passes, registry
 from lxc_dashboard.services.templates.sources.registry import SourceInput
 from tests.git_servers import HttpsGit, Repository
 from tests.integration.templates.sources import asked_anew, go_on, view
@@ -45,18 +45,18 @@ async def test_a_push_whose_pass_was_cancelled_is_read_by_the_schedule(
     with pytest.raises(asyncio.CancelledError):
         await worker
     go_on(https)
-    assert await sync_requests.pending(rt.bus, source_id)
+    assert await passes.pending_requests(rt.bus, source_id)
     await passes.sync_due(rt)
     assert (await view(rt, ann)).report.added == ("web",)
-    assert not await sync_requests.pending(rt.bus, source_id)
+    assert not await passes.pending_requests(rt.bus, source_id)
 
 
 async def test_the_lease_of_a_long_pass_is_renewed(rt: Runtime) -> None:
-    source_id, key = uuid4(), sync_requests.lease
-    async with sync_requests.exclusive(rt.bus, source_id, lease_s=9) as mine:
+    source_id, key = uuid4(), passes.hold_schedule
+    async with passes.hold_source(rt.bus, source_id, lease_s=9) as mine:
         assert mine
         await rt.bus.acquire_lease(key(source_id), await rt.bus.lease_holder(key(source_id)), 3_600)
-        async with asyncio.timeout(60), sync_requests.exclusive(rt.bus, source_id) as other:
+        async with asyncio.timeout(60), passes.hold_source(rt.bus, source_id) as other:
             assert not other
             while await rt.bus._client.pttl(key(source_id)) > 9_000:
                 await asyncio.sleep(0.02)
@@ -76,4 +76,4 @@ async def test_a_pass_over_what_is_no_longer_meant_stores_nothing(
     with pytest.raises(ConflictError):
         await reading
     assert ((await view(rt, ann)).templates, (await view(rt, ann)).ref) == (0, "other")
-    assert await sync_requests.pending(rt.bus, source_id), "what is meant now is still to be read"
+    assert await passes.pending_requests(rt.bus, source_id), "what is meant now is still to be read"

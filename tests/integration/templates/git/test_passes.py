@@ -15,7 +15,7 @@ from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates.format import shellcheck
 from lxc_dashboard.services.templates.library import catalog
-from lxc_dashboard.services.templates.sources import passes, registry, sync_requests
+from lxc_dashboard.services.templates.sources import passes, registry
 from lxc_dashboard.services.templates.sources.registry import GitSecrets, SourceInput
 from tests.git_servers import WEB, HttpsGit, Repository, SshGit
 from tests.integration.templates.sources import audited, view
@@ -136,14 +136,14 @@ async def test_the_schedule_reads_what_is_due_and_requests_whose_worker_died(
     asked = len(https.requests)
     await passes.sync_due(rt)
     assert len(https.requests) == asked
-    await sync_requests.add(rt.bus, by_hand)  # as a worker that died leaves it
+    await passes.add_request(rt.bus, by_hand)  # as a worker that died leaves it
     repository.path.rename(repository.path.with_name("away.git"))
     async with rt.db.transaction() as tx:
         (await tx.sources.get(due)).tried_at = now() - timedelta(seconds=61)
     await passes.sync_due(rt)
     errors = [(await view(rt, ann, name)).error for name in ("team", "hand")]
     assert all("does not exist on the server" in error for error in errors)
-    assert not await sync_requests.pending(rt.bus, by_hand)
+    assert not await passes.pending_requests(rt.bus, by_hand)
 
 
 async def test_what_nobody_expected_of_one_source_hinders_no_other(
@@ -157,4 +157,4 @@ async def test_what_nobody_expected_of_one_source_hinders_no_other(
     await passes.sync_due(rt)
     assert (await view(rt, ann, "whole")).templates == 1
     assert (await view(rt, ann)).error == passes.failure_of(ValueError()).user_message
-    assert not await sync_requests.pending(rt.bus, broken), "it is tried again when its schedule says so"
+    assert not await passes.pending_requests(rt.bus, broken), "it is tried again when its schedule says so"

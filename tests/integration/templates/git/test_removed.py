@@ -13,7 +13,7 @@ from lxc_dashboard.errors import ConflictError, InvalidInputError, NotFoundError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates.library import catalog
-from lxc_dashboard.services.templates.sources import passes, registry, sync_requests, webhooks
+from lxc_dashboard.services.templates.sources import passes, registry, webhooks
 from lxc_dashboard.services.templates.sources.registry import SourceInput
 from tests.git_servers import WEB, HttpsGit, Repository
 from tests.integration.templates.sources import HOOK, asked_anew, audited, go_on, view
@@ -61,7 +61,7 @@ async def test_a_source_removed_during_a_pass_stays_removed(
     stays = await view(rt, ann, REMOVED)
     assert (stays.removed, stays.missing, stays.templates) == (True, 1, 1)
     assert f"Removed by {ann.userid}" in stays.error
-    assert not await sync_requests.pending(rt.bus, source_id)
+    assert not await passes.pending_requests(rt.bus, source_id)
 
 
 async def test_a_removed_source_is_not_read_and_not_changed(
@@ -81,7 +81,7 @@ async def test_a_removed_source_is_not_read_and_not_changed(
     await passes.run_requested(rt, str(source_id))
     await passes.sync_due(rt)
     assert len(https.requests) == asked
-    assert ((await view(rt, ann, REMOVED)).missing, await sync_requests.pending(rt.bus, source_id)) == (1, "")
+    assert ((await view(rt, ann, REMOVED)).missing, await passes.pending_requests(rt.bus, source_id)) == (1, "")
 
 
 async def test_what_is_removed_is_gone_but_for_what_containers_were_built_from(

@@ -13,7 +13,7 @@ import pytest
 from lxc_dashboard.errors import ConflictError, InvalidInputError, TamperedError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.templates.sources import passes, registry, sync_requests
+from lxc_dashboard.services.templates.sources import passes, registry
 from lxc_dashboard.services.templates.sources.registry import GitSecrets, SourceInput
 from tests.git_servers import HttpsGit, Repository
 from tests.integration.templates.sources import HOOK, asked_anew, go_on, view
@@ -96,10 +96,10 @@ async def test_secrets_that_cannot_be_read_are_told_with_what_to_do_and_wait_for
     told = await view(rt, ann)
     assert told.error == passes.failure_of(TamperedError()).user_message
     assert told.tried_at
-    assert not await sync_requests.pending(rt.bus, source_id)
+    assert not await passes.pending_requests(rt.bus, source_id)
     with pytest.raises(TamperedError):
         await passes.sync_source(rt, ann, source_id)
-    assert not await sync_requests.pending(rt.bus, source_id)
+    assert not await passes.pending_requests(rt.bus, source_id)
     assert len(https.requests) == asked
     await registry.update(rt, ann, source_id, dataclasses.replace(wanted, secrets=GitSecrets()))
     assert (await passes.sync_source(rt, ann, source_id)).added == ("web",)

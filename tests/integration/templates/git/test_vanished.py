@@ -12,11 +12,10 @@ from lxc_dashboard.messages import Message
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth.model import Session
 from lxc_dashboard.services.templates.library import catalog
-from lxc_dashboard.services.templates.model import Refusal
+from lxc_dashboard.services.templates.model import DiscoveryReport, Refusal
 from lxc_dashboard.services.templates.sources import passes, registry, sync
 from lxc_dashboard.services.templates.sources.codes import FolderCode
 from lxc_dashboard.services.templates.sources.registry import SourceInput
-from lxc_dashboard.services.templates.summaries import DiscoveryReport
 from tests.git_servers import WEB, HttpsGit, Repository
 from tests.integration.templates.sources import audited, view
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from lxc_dashboard.db import standings
-from lxc_dashboard.services.creation.removal import cancel as cancelling
+from lxc_dashboard.db import journal
+from lxc_dashboard.services.creation import cancel as cancelling
 from lxc_dashboard.services.jobs.engine import recorder
 
 DONE_WITHIN_S: Final = 15.0
@@ -13,7 +13,7 @@ A_TASK_OR_SCRIPT_ENDS_WITHIN_S: Final = 5.0  # by itself; then PVE or the superv
 
 
 def test_what_a_cancel_may_take_comes_to_fifteen_seconds_whether_or_not_what_ran_could_be_stopped() -> None:
-    around = standings.EVERY_S + cancelling.STOP_WITHIN_S + recorder.LAST_WORDS_WITHIN_S
+    around = journal.EVERY_S + cancelling.STOP_WITHIN_S + recorder.LAST_WORDS_WITHIN_S
     assert around + cancelling.CLEAR_WITHIN_S + cancelling.LOOK_WITHIN_S <= DONE_WITHIN_S
     assert around + cancelling.LOOK_AGAIN_WITHIN_S <= DONE_WITHIN_S
 

@@ -13,14 +13,14 @@ from lxc_dashboard.errors import ConflictError, GuestError, GuestUnreachableErro
 from lxc_dashboard.guest.keys import KeyPair
 from lxc_dashboard.proxmox.schemas import Guest, LxcConfig, Resource, TaskInfo
 from lxc_dashboard.proxmox.tasks import TaskResult
-from lxc_dashboard.services.creation.access.entrance import ENTRY_PRIVILEGES
+from lxc_dashboard.services.creation import cancel as cancelling
+from lxc_dashboard.services.creation import cancel as settling
+from lxc_dashboard.services.creation import cancel as unattended
+from lxc_dashboard.services.creation import ownership
+from lxc_dashboard.services.creation.access import ENTRY_PRIVILEGES
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.kind import CREATION
-from lxc_dashboard.services.creation.removal import cancel as cancelling
-from lxc_dashboard.services.creation.removal import cancel as settling
-from lxc_dashboard.services.creation.removal import cancel as unattended
-from lxc_dashboard.services.creation.removal import leftovers
-from lxc_dashboard.services.creation.removal.ownership import CREATE_LOCK, Claim
+from lxc_dashboard.services.creation.ownership import CREATE_LOCK, Claim
 from lxc_dashboard.services.creation.steps import deploy, finalize, notes
 from lxc_dashboard.services.creation.steps.create import CREATE
 from lxc_dashboard.services.jobs.engine import pve_tasks
@@ -90,7 +90,7 @@ async def test_what_keeps_a_lock_that_nobody_can_lift_is_not_deleted() -> None:
     claim = Claim(uuid4(), "root@pam", VMID, Checkpoint(begun={CREATE: ["U"]}))
     job: Any = SimpleNamespace(rt=without_doors(), client=client, endpoint_id=uuid4())
     with pytest.raises(ConflictError, match=f"keeps the lock '{CREATE_LOCK}'. On pve1, root lifts it"):
-        await leftovers._unlock(job, claim, "pve1")
+        await ownership._unlock(job, claim, "pve1")
 
 
 async def test_a_key_in_a_guest_that_stands_still_is_owed_until_it_runs() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lxc_dashboard.services.creation.steps.guest_steps import LINE_LIMIT_BYTES, LineReader, fit_name
+from lxc_dashboard.services.creation.steps.sync import LINE_LIMIT_BYTES, LineReader, fit_name
 
 
 @given(st.binary(max_size=400), st.lists(st.integers(1, 40), max_size=30))

@@ -8,10 +8,10 @@ from typing import Any, cast
 import pytest
 
 from lxc_dashboard.messages import Message
-from lxc_dashboard.services.creation.access.doors import NoWay
+from lxc_dashboard.services.creation.access import NoWay
 from lxc_dashboard.services.creation.form.choices import Choices, OsTemplateChoice, system_missing
 from lxc_dashboard.services.creation.form.spec import ContainerSpec
-from lxc_dashboard.services.creation.preflight import inside
+from lxc_dashboard.services.creation.preflight import checks
 from lxc_dashboard.services.creation.preflight.findings import Question
 from lxc_dashboard.services.templates.model import TemplateConfig, TemplateContent
 from tests.worded import cause
@@ -25,7 +25,7 @@ def told(name: str, os: str, version: str) -> list[tuple[str, str, str]]:
     spec = replace(SPEC, ostemplate=f"local:vztmpl/{name}")
     content = TemplateContent("web", TemplateConfig("Web", os=os, version=version))
     question = Question(NOBODY, NOBODY, NOBODY, "root@pam", spec, None, NoWay(Message()), content)
-    return [(f.severity.value, f.field, cause(f)) for f in inside.system(question)]
+    return [(f.severity.value, f.field, cause(f)) for f in checks.system(question)]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_another_system_than_the_templates_is_a_warning(os: str, version: str) -
 
 def test_without_a_template_there_is_nothing_to_tell() -> None:
     question = Question(NOBODY, NOBODY, NOBODY, "root@pam", SPEC, None, NoWay(Message()), None)
-    assert inside.system(question) == []
+    assert checks.system(question) == []
 
 
 @pytest.mark.parametrize(
@@ -79,5 +79,5 @@ def test_a_storage_and_a_bridge_that_the_template_names_and_that_are_not_taken_a
         question = Question(
             NOBODY, NOBODY, NOBODY, "root@pam", spec, None, NoWay(Message()), TemplateContent("web", wanted)
         )
-        found = [(f.severity.value, cause(f)) for f in inside.wishes(question)]
+        found = [(f.severity.value, cause(f)) for f in checks.wishes(question)]
         assert found == [("note", f"The template names {cause}") for cause in said]

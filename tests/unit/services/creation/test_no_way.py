@@ -11,7 +11,7 @@ from lxc_dashboard.db.models import Phase
 from lxc_dashboard.errors import KeyRefusedError, PhaseFailedError
 from lxc_dashboard.guest.keys import KeyPair
 from lxc_dashboard.messages import Message
-from lxc_dashboard.services.creation.access.doors import NoWay
+from lxc_dashboard.services.creation.access import NoWay
 from lxc_dashboard.services.creation.codes import FailureCode
 from lxc_dashboard.services.creation.steps import finalize
 from lxc_dashboard.services.creation.steps.deploy import door_of

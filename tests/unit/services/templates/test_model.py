@@ -10,6 +10,7 @@ from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.format.codes import FormatCode
 from lxc_dashboard.services.templates.model import (
     Bucket,
+    DiscoveryReport,
     FileEntry,
     Finding,
     PackageEntry,
@@ -19,7 +20,6 @@ from lxc_dashboard.services.templates.model import (
     TemplateContent,
 )
 from lxc_dashboard.services.templates.sources.codes import FolderCode
-from lxc_dashboard.services.templates.summaries import DiscoveryReport
 
 WHOLE = TemplateContent(
     name="web",

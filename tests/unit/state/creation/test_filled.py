@@ -10,13 +10,12 @@ from lxc_dashboard import text
 from lxc_dashboard.db.models import PackageManager
 from lxc_dashboard.services.creation.form.choices import Choices, defaults
 from lxc_dashboard.services.creation.form.filled import Filled
-from lxc_dashboard.services.templates.model import Bucket, PackageEntry, Script, TemplateConfig
-from lxc_dashboard.services.templates.summaries import TemplateDetail
-from lxc_dashboard.state.creation import filled as kept
+from lxc_dashboard.services.templates.model import Bucket, PackageEntry, Script, TemplateConfig, TemplateDetail
 from lxc_dashboard.state.creation import mount_rows
-from lxc_dashboard.state.creation.filled import Change, list_changes
+from lxc_dashboard.state.creation import summary as kept
 from lxc_dashboard.state.creation.form import PackageRow, ScriptRow
 from lxc_dashboard.state.creation.mount_rows import MountRow, format_rows
+from lxc_dashboard.state.creation.summary import Change, list_changes
 from tests.unit.state.creation.test_form import CONFIG, ID, OFFERED, summary
 
 SCRIPTS = [ScriptRow(name, "", "") for name in ("10-a.sh", "20-b.sh", "30-c.sh")]

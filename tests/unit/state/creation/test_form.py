@@ -27,8 +27,14 @@ from lxc_dashboard.services.creation.form.choices import (
 )
 from lxc_dashboard.services.creation.form.validation import validate
 from lxc_dashboard.services.creation.preflight.findings import Finding, FindingSeverity
-from lxc_dashboard.services.templates.model import Bucket, PackageEntry, Script, TemplateConfig
-from lxc_dashboard.services.templates.summaries import TemplateDetail, TemplateSummary
+from lxc_dashboard.services.templates.model import (
+    Bucket,
+    PackageEntry,
+    Script,
+    TemplateConfig,
+    TemplateDetail,
+    TemplateSummary,
+)
 from lxc_dashboard.state.creation import form as wizard
 from lxc_dashboard.state.creation.form import ExtraRow, PackageRow, ScriptRow
 

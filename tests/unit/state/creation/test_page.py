@@ -14,8 +14,8 @@ from lxc_dashboard.db.models import DOWNLOAD_KIND, Job
 from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.services.creation import downloads
 from lxc_dashboard.services.creation.form.choices import ApplianceChoice, Choices, defaults
-from lxc_dashboard.state.creation import offer
-from lxc_dashboard.state.creation.offer import UNSEEN_POOLS_MAX, AppliancesState, OfferState
+from lxc_dashboard.state.creation import configure
+from lxc_dashboard.state.creation.configure import UNSEEN_POOLS_MAX, AppliancesState, OfferState
 from lxc_dashboard.state.creation.page import CreateState
 from lxc_dashboard.state.creation.wizard import Address
 from tests.unit.services.creation.doubles import always, database
@@ -94,10 +94,10 @@ async def test_a_download_that_a_reload_could_not_know_of_yet_is_shown_once_pve_
     )
     monkeypatch.setattr(downloads, "request", request)
     monkeypatch.setattr(downloads, "newest_of", nothing)
-    monkeypatch.setattr(offer, "follow", silent)
+    monkeypatch.setattr(configure, "follow", silent)
     rt = SimpleNamespace(db=database(jobs=SimpleNamespace(get=always(job))))
-    monkeypatch.setattr(offer, "runtime", lambda: rt)
-    monkeypatch.setattr(offer, "session", lambda: None)
+    monkeypatch.setattr(configure, "runtime", lambda: rt)
+    monkeypatch.setattr(configure, "session", lambda: None)
     state = state_with(AppliancesState)
     state._choices = Choices("pve1", (), appliances=(ApplianceChoice("debian.tar.zst", "debian", "", "", ""),))
     handlers = AppliancesState.event_handlers

@@ -9,13 +9,11 @@ import reflex as rx
 from reflex.utils.format import format_event_handler
 
 from lxc_dashboard.services.creation.form.choices import Choices, StorageChoice, defaults
-from lxc_dashboard.state.creation.configure import AddressesState, FieldsState, MountsState
+from lxc_dashboard.state.creation.configure import AddressesState, AppliancesState, FieldsState, MountsState, OfferState
 from lxc_dashboard.state.creation.mount_rows import MountRow, format_rows
-from lxc_dashboard.state.creation.offer import AppliancesState, OfferState
-from lxc_dashboard.state.creation.page import CreateState, SelectionState
+from lxc_dashboard.state.creation.page import CreateState, LinkState, SelectionState, StartState
 from lxc_dashboard.state.creation.presets import PresetsState, ProposalState
 from lxc_dashboard.state.creation.review import ReviewState
-from lxc_dashboard.state.creation.start import LinkState, StartState
 from lxc_dashboard.state.creation.wizard import WizardState
 from lxc_dashboard.state.guard import access_of
 

@@ -10,9 +10,8 @@ import pytest
 from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import SourceKind, now
 from lxc_dashboard.messages import Message
-from lxc_dashboard.services.templates.model import Refusal
+from lxc_dashboard.services.templates.model import DiscoveryReport, Refusal
 from lxc_dashboard.services.templates.sources.registry import SourceView
-from lxc_dashboard.services.templates.summaries import DiscoveryReport
 from lxc_dashboard.state.templates.sources import REFUSED_SHOWN, opened_of, row_of
 
 VIEW = SourceView(

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from lxc_dashboard import text
 from lxc_dashboard.db.models import SourceKind, new_id
 from lxc_dashboard.messages import Message
-from lxc_dashboard.services.templates.model import Refusal, TemplateConfig
-from lxc_dashboard.services.templates.summaries import RevisionSummary, TemplateSummary
+from lxc_dashboard.services.templates.model import Refusal, RevisionSummary, TemplateConfig, TemplateSummary
 from lxc_dashboard.state.templates.detail import Address, number_of
 from lxc_dashboard.state.templates.revisions import revision_rows
 from lxc_dashboard.state.templates.rows import (

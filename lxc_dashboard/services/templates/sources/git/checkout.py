@@ -20,7 +20,7 @@ from lxc_dashboard.errors import SourceError, SourceGoneError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.format.tree import plain_text
 from lxc_dashboard.services.templates.sources.git.codes import GitCode
-from lxc_dashboard.services.templates.sources.git.request import Omission
+from lxc_dashboard.services.templates.sources.git.reader_process import Omission
 
 MAX_CHECKOUT_BYTES: Final = 256 << 20
 MAX_ENTRIES: Final = 20_000

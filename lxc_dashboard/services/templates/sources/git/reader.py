@@ -30,7 +30,7 @@ from lxc_dashboard.services.templates.format.tree import plain_text
 from lxc_dashboard.services.templates.sources.git import checkout, transport
 from lxc_dashboard.services.templates.sources.git.address import GitAddress, parse_address
 from lxc_dashboard.services.templates.sources.git.codes import GitCode
-from lxc_dashboard.services.templates.sources.git.request import FILES, GitAnswer, GitRequest, Outcome
+from lxc_dashboard.services.templates.sources.git.reader_process import FILES, GitAnswer, GitRequest, Outcome
 
 DEADLINE_S: Final = 60
 MAX_MEMORY_BYTES: Final = 1 << 30

@@ -12,7 +12,7 @@ from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.sources.git import network
 from lxc_dashboard.services.templates.sources.git.address import PORTS, SSH_USER, GitAddress
 from lxc_dashboard.services.templates.sources.git.codes import GitCode
-from lxc_dashboard.services.templates.sources.git.request import GitRequest
+from lxc_dashboard.services.templates.sources.git.reader_process import GitRequest
 from lxc_dashboard.services.templates.sources.git.transport import MAX_ANSWER_BYTES, Budget
 
 

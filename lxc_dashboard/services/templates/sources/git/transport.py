@@ -23,7 +23,7 @@ from lxc_dashboard.services.templates.format.tree import is_inside
 from lxc_dashboard.services.templates.sources.git import network
 from lxc_dashboard.services.templates.sources.git.address import GitAddress
 from lxc_dashboard.services.templates.sources.git.codes import GitCode
-from lxc_dashboard.services.templates.sources.git.request import GitRequest
+from lxc_dashboard.services.templates.sources.git.reader_process import GitRequest
 
 ANSWER_TIMEOUT_S: Final = 30.0
 MAX_PACK_BYTES: Final = 64 << 20

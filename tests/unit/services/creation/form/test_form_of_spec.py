@@ -22,8 +22,7 @@ from lxc_dashboard.services.creation.form.spec import (
     PasswordMode,
 )
 from lxc_dashboard.services.creation.form.validation import validate
-from lxc_dashboard.services.templates.model import Script, TemplateConfig
-from lxc_dashboard.services.templates.summaries import TemplateDetail, TemplateSummary
+from lxc_dashboard.services.templates.model import Script, TemplateConfig, TemplateDetail, TemplateSummary
 
 ID = UUID("01a20ae5-30aa-739f-abd0-a0eb36cdf133")
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"

@@ -11,7 +11,7 @@ from lxc_dashboard.db.models import CREATE_KIND, Job
 from lxc_dashboard.services.creation import request
 from lxc_dashboard.services.creation.form.spec import Mount
 from lxc_dashboard.services.creation.preflight import rights
-from lxc_dashboard.services.creation.preflight.inside import os_family
+from lxc_dashboard.services.creation.preflight.checks import os_family
 from lxc_dashboard.services.jobs.engine import ticket
 from tests.unit.services.creation.wish import SPEC
 from tests.worded import cause

@@ -10,9 +10,9 @@ from uuid import uuid4
 import pytest
 
 from lxc_dashboard.proxmox.schemas import NodeStorage, Resource
-from lxc_dashboard.services.creation.access.doors import Way, WayKind
+from lxc_dashboard.services.creation.access import Way, WayKind
 from lxc_dashboard.services.creation.form.spec import ContainerSpec, IpMode, IpSettings, Mount
-from lxc_dashboard.services.creation.preflight import identity, inside, neighbourhood, volumes
+from lxc_dashboard.services.creation.preflight import checks, neighbourhood, volumes
 from lxc_dashboard.services.creation.preflight.findings import Finding, Question
 from lxc_dashboard.services.creation.preflight.neighbours import Held
 from lxc_dashboard.services.creation.preflight.volumes import GIB
@@ -36,19 +36,19 @@ def told(findings: list[Finding]) -> list[tuple[str, str, str]]:
 
 async def test_a_name_that_another_guest_has_warns() -> None:
     guests = [Resource("lxc", node="pve1", vmid=101, name="web"), Resource("qemu", node="pve2", vmid=102, name="web")]
-    found = await identity.names(question(cluster=SimpleNamespace(resources=always(guests))))
+    found = await checks.names(question(cluster=SimpleNamespace(resources=always(guests))))
     assert told(found) == [("warning", "hostname", "web is the name of 102 on pve2 too")]
 
 
 async def test_an_os_template_of_which_no_ssh_server_is_known_warns() -> None:
     spec = replace(SPEC, ostemplate="local:vztmpl/my-own.tar.zst", revision_id=uuid4())
-    found = await inside.way_in(question(spec))
+    found = await checks.way_in(question(spec))
     assert [finding.severity.value for finding in found] == ["note", "warning"]
     assert cause(found[1]).startswith("It is not known whether my-own.tar.zst has an SSH server")
 
 
 def test_a_script_that_the_template_has_no_more_is_an_error() -> None:
-    found = inside.scripts(question(replace(SPEC, scripts=("10-a.sh",))))
+    found = checks.scripts(question(replace(SPEC, scripts=("10-a.sh",))))
     assert told(found) == [("error", "scripts", "The template has no script 10-a.sh")]
 
 

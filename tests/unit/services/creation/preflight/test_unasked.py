@@ -13,9 +13,8 @@ from lxc_dashboard.db.models import ProxmoxNode, now
 from lxc_dashboard.errors import ApiError, NotFoundError, UnreachableError
 from lxc_dashboard.proxmox.schemas import GuestStatus, Resource
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.creation import batches
-from lxc_dashboard.services.creation.access import doors
-from lxc_dashboard.services.creation.access.doors import Way, WayKind
+from lxc_dashboard.services.creation import access, batches
+from lxc_dashboard.services.creation.access import Way, WayKind
 from lxc_dashboard.services.creation.batches import Plan
 from lxc_dashboard.services.creation.form.spec import IpMode, IpSettings
 from lxc_dashboard.services.creation.preflight import neighbourhood
@@ -113,7 +112,7 @@ async def test_a_guest_is_followed_to_the_node_that_it_is_on_by_now(
         lxc=SimpleNamespace(status=always(answer)),
         cluster=SimpleNamespace(find_guest=always(guest), has_no_guest=always(False)),
     )
-    assert (await doors.find(client, 101, "pve1"))[0] == node
+    assert (await access.find_door(client, 101, "pve1"))[0] == node
 
 
 @pytest.mark.parametrize("found_on", [None, "pve1"])
@@ -123,4 +122,4 @@ async def test_a_guest_whose_node_does_not_answer_is_not_called_gone(found_on: s
         lxc=SimpleNamespace(status=always(SILENT)), cluster=SimpleNamespace(find_guest=always(guest))
     )
     with pytest.raises(UnreachableError):
-        await doors.find(client, 101, "pve1")
+        await access.find_door(client, 101, "pve1")

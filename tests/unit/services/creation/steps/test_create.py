@@ -15,7 +15,6 @@ from lxc_dashboard.proxmox.tasks import TaskResult
 from lxc_dashboard.services.creation.codes import FailureCode
 from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.services.creation.steps import create, notes
-from lxc_dashboard.services.creation.steps import vmid_conflict as moving
 from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from tests.unit.services.creation.doubles import always, tells
 from tests.unit.services.creation.wish import SPEC
@@ -63,7 +62,7 @@ async def test_what_pve_refuses_is_told_in_its_words_and_the_container_may_be_ou
     job = run(ApiError(500, "storage 'x' is gone"))
     with pytest.raises(ApiError, match="is gone"):
         await create._create(job)
-    assert job.checkpoint.facts == {moving.ASKED: VMID}
+    assert job.checkpoint.facts == {create.ASKED: VMID}
 
 
 async def test_a_container_of_somebody_else_with_the_vmid_chosen_by_hand_ends_the_run() -> None:
@@ -91,5 +90,5 @@ async def test_a_vmid_that_we_asked_for_is_taken_where_a_guest_is_surely_not_our
     guest: Resource | None, taken: bool
 ) -> None:
     job = run(MADE, free=False, guest=guest)
-    job.checkpoint.facts[moving.ASKED] = VMID
-    assert await moving.is_taken(job) is taken
+    job.checkpoint.facts[create.ASKED] = VMID
+    assert await create.is_vmid_taken(job) is taken

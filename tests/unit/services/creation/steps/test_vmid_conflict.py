@@ -10,7 +10,7 @@ import pytest
 
 from lxc_dashboard.db.models import CREATE_KIND, Container, Job
 from lxc_dashboard.errors import LeaseGoneError
-from lxc_dashboard.services.creation.steps import vmid_conflict as moving
+from lxc_dashboard.services.creation.steps import create
 from lxc_dashboard.services.creation.steps.create import CREATE
 from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.engine.run import Guest
@@ -50,7 +50,7 @@ def run(set_vmid: Saying, owner: str = "me") -> Any:
         spec=SPEC,
         guest=Guest(101, "pve1", "marker"),
         container_id=uuid4(),
-        checkpoint=Checkpoint(facts={moving.ASKED: 101}, intent={CREATE: []}),
+        checkpoint=Checkpoint(facts={create.ASKED: 101}, intent={CREATE: []}),
         recorder=SimpleNamespace(owner=owner, flush=always(None)),
         **tells(told),
         told=told,
@@ -60,7 +60,7 @@ def run(set_vmid: Saying, owner: str = "me") -> Any:
 async def test_a_run_goes_on_with_the_next_vmid_and_asks_pve_anew() -> None:
     job = run(Saying(ROW))
     with pytest.raises(BeginAgainError):
-        await moving.move(job, CREATE)
+        await create.move_to_free_vmid(job, CREATE)
     assert job.told == ["Another container took the vmid 101 in the meantime: going on as CT 102"]
     assert (job.checkpoint.facts, job.checkpoint.intent) == ({}, {})
 
@@ -68,5 +68,5 @@ async def test_a_run_goes_on_with_the_next_vmid_and_asks_pve_anew() -> None:
 async def test_a_run_that_another_worker_has_is_not_moved() -> None:
     moved = Saying(ROW)
     with pytest.raises(LeaseGoneError):
-        await moving.move(run(moved, owner="former"), CREATE)
+        await create.move_to_free_vmid(run(moved, owner="former"), CREATE)
     assert moved.calls == 0

@@ -10,8 +10,8 @@ import pytest
 
 from lxc_dashboard.db.models import CREATE_KIND, EventType, Job
 from lxc_dashboard.messages import Message
+from lxc_dashboard.services.creation import cancel as settling
 from lxc_dashboard.services.creation.codes import CreationCode
-from lxc_dashboard.services.creation.removal import cancel as settling
 from lxc_dashboard.services.jobs.engine import slots
 from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.kinds import StandstillError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from lxc_dashboard.services.templates.format.text import MAX_FAULTS
+from lxc_dashboard.services.templates.format.tree import MAX_FAULTS
 from lxc_dashboard.services.templates.model import Refusal
 from lxc_dashboard.services.templates.sources.folder import discover
 from lxc_dashboard.text import in_words_of

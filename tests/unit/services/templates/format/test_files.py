@@ -8,8 +8,7 @@ import pytest
 from lxc_dashboard.db.models import FilePolicy
 from lxc_dashboard.errors import TemplateError
 from lxc_dashboard.services.templates.format.files import read_files
-from lxc_dashboard.services.templates.format.text import Faults
-from lxc_dashboard.services.templates.format.tree import Entry, Tree
+from lxc_dashboard.services.templates.format.tree import Entry, Faults, Tree
 from lxc_dashboard.services.templates.model import FileEntry, Finding
 from lxc_dashboard.text import in_words_of
 

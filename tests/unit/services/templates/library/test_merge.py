@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lxc_dashboard.db.models import FilePolicy, PackageManager
+from lxc_dashboard.services.templates.library.authoring import merge
 from lxc_dashboard.services.templates.library.draft import DraftContent, DraftFile
-from lxc_dashboard.services.templates.library.merge import merge
 from lxc_dashboard.services.templates.model import Bucket, PackageEntry, Script, TemplateConfig
 
 

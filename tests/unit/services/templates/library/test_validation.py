@@ -18,8 +18,7 @@ from lxc_dashboard.services.templates.format import packages
 from lxc_dashboard.services.templates.format.codes import FormatCode
 from lxc_dashboard.services.templates.format.conf import check_config, parse_conf
 from lxc_dashboard.services.templates.format.packages import parse_packages, read_line, written
-from lxc_dashboard.services.templates.library.draft import DraftContent, DraftFile
-from lxc_dashboard.services.templates.library.validation import validated
+from lxc_dashboard.services.templates.library.draft import DraftContent, DraftFile, validated
 from lxc_dashboard.services.templates.model import Bucket, PackageEntry, Script, TemplateConfig, is_template_name
 
 DATA = b"\0data"

@@ -13,7 +13,7 @@ from hypothesis import given
 
 from lxc_dashboard.db.models import FilePolicy
 from lxc_dashboard.errors import TemplateError
-from lxc_dashboard.services.templates.format import manifest as manifests
+from lxc_dashboard.services.templates.format import layout as manifests
 from lxc_dashboard.services.templates.model import FileEntry, Script, TemplateConfig, TemplateContent
 from lxc_dashboard.services.templates.sources import unpacking
 from lxc_dashboard.services.templates.sources.archive import KINDS, ArchiveKind, export, read
@@ -279,7 +279,7 @@ def test_a_manifest_of_somebody_else_is_no_business_of_ours(data: bytes) -> None
 
 def test_a_manifest_that_is_too_long_is_refused() -> None:
     with pytest.raises(TemplateError, match="at most 4,194,304 are read"):
-        manifests.decode(b" " * (manifests.MAX_MANIFEST_BYTES + 1))
+        manifests.decode_manifest(b" " * (manifests.MAX_MANIFEST_BYTES + 1))
 
 
 def test_a_manifest_that_would_not_be_imported_is_not_exported(monkeypatch: pytest.MonkeyPatch) -> None:

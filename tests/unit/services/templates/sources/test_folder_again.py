@@ -11,8 +11,7 @@ import pytest
 
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.templates.model import Refusal
-from lxc_dashboard.services.templates.sources.fingerprint import Fingerprint
-from lxc_dashboard.services.templates.sources.folder import discover
+from lxc_dashboard.services.templates.sources.folder import Fingerprint, discover
 from tests.trees import WriteTree
 from tests.unit.services.templates.sources.folders import CONF, CONFIGS, Files, only
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 
 from lxc_dashboard.db.models import FilePolicy
-from lxc_dashboard.services.templates.format.manifest import MAX_MANIFEST_BYTES
+from lxc_dashboard.services.templates.format.layout import MAX_MANIFEST_BYTES
 from lxc_dashboard.services.templates.model import FileEntry, Script, TemplateConfig, TemplateContent
 from lxc_dashboard.services.templates.sources.archive import export
 from lxc_dashboard.services.templates.sources.folder import discover

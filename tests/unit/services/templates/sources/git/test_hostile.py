@@ -17,7 +17,7 @@ from dulwich.repo import Repo
 from lxc_dashboard.errors import SourceError
 from lxc_dashboard.services.templates.sources.folder import discover
 from lxc_dashboard.services.templates.sources.git import checkout, reader, reader_process
-from lxc_dashboard.services.templates.sources.git.request import GitRequest, Outcome
+from lxc_dashboard.services.templates.sources.git.reader_process import GitRequest, Outcome
 from lxc_dashboard.services.templates.sources.git.transport import Budget
 from lxc_dashboard.text import in_words_of
 from tests.git_servers import EXECUTABLE, FILE, FOLDER, LINK, SUBMODULE, WEB, Repository, blob, tree

@@ -16,7 +16,7 @@ from lxc_dashboard.services.templates.sources.folder import discover
 from lxc_dashboard.services.templates.sources.git import reader, reader_process, transport
 from lxc_dashboard.services.templates.sources.git.address import parse_address
 from lxc_dashboard.services.templates.sources.git.codes import GitCode
-from lxc_dashboard.services.templates.sources.git.request import GitAnswer, GitRequest, Outcome
+from lxc_dashboard.services.templates.sources.git.reader_process import GitAnswer, GitRequest, Outcome
 from lxc_dashboard.text import in_words_of
 from tests.git_servers import WEB, HttpsGit, Repository, SshGit, https_git, ssh_git
 

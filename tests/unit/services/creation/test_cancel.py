@@ -9,7 +9,7 @@ import pytest
 
 from lxc_dashboard.errors import SessionExpiredError
 from lxc_dashboard.services.creation import downloads
-from lxc_dashboard.services.creation.removal.cancel import stop_without_pve
+from lxc_dashboard.services.creation.cancel import stop_without_pve
 from lxc_dashboard.services.creation.steps.create import CREATE
 from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.engine.recorder import Recorder

@@ -12,11 +12,11 @@ from lxc_dashboard.db.models import Phase
 from lxc_dashboard.errors import DashboardError, GuestUnreachableError, PhaseFailedError, UnreachableError
 from lxc_dashboard.guest.supervisor import Outcome
 from lxc_dashboard.proxmox.schemas import GuestStatus
-from lxc_dashboard.services.creation.access import liveness
-from lxc_dashboard.services.creation.access.entrance import Entrance
-from lxc_dashboard.services.creation.access.liveness import Liveness, refuse_stopped
+from lxc_dashboard.services.creation.access import Entrance
 from lxc_dashboard.services.creation.context import RunContext
+from lxc_dashboard.services.creation.steps import sync
 from lxc_dashboard.services.creation.steps.start import START
+from lxc_dashboard.services.creation.steps.sync import Liveness, refuse_stopped
 from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from tests.worded import remedy
 
@@ -43,8 +43,8 @@ class Pve(Entrance):
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(liveness, "STOPPED_FOR_S", 0.06)
-    monkeypatch.setattr(liveness, "LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(sync, "STOPPED_FOR_S", 0.06)
+    monkeypatch.setattr(sync, "LOOK_EVERY_S", 0.02)
 
 
 async def judged(pve: Pve, *, watched_s: float = 0.0) -> Outcome | None:
@@ -66,7 +66,7 @@ async def test_one_that_stays_stopped_is_stopped() -> None:
 
 
 async def test_one_that_comes_up_again_was_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(liveness, "STOPPED_FOR_S", LONG_S)
+    monkeypatch.setattr(sync, "STOPPED_FOR_S", LONG_S)
     pve = Pve(STOPPED, STOPPED, GuestStatus(101, "running", uptime=1))
     assert await judged(pve, watched_s=LONG_S) is Outcome.RESTARTED
 

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from lxc_dashboard.errors import GuestError, GuestUnreachableError, PhaseFailedError
-from lxc_dashboard.services.creation.access import doors
-from lxc_dashboard.services.creation.access import ssh_contact as contact
-from lxc_dashboard.services.creation.access.entrance import Entrance
+from lxc_dashboard.services.creation import access, contact
+from lxc_dashboard.services.creation.access import Entrance
 from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from tests import worded
 
@@ -50,10 +49,10 @@ def test_a_server_that_is_not_reached_is_explained_by_its_cause(
 async def test_a_guest_without_an_address_is_not_waited_for() -> None:
     nothing: Any = None
     with pytest.raises(PhaseFailedError, match="no address to be entered at"):
-        await contact.meet(run(address=""), nothing, nothing)
+        await contact.meet_ssh_server(run(address=""), nothing, nothing)
 
 
-def entrance(way: doors.Way) -> Entrance:
+def entrance(way: access.Way) -> Entrance:
     none: Any = SimpleNamespace(ssh=None)
     made = Entrance(none, none, none, run().guest, way=way, key=None)
     made._asked_at = float("inf")  # its privileges were just read
@@ -63,11 +62,11 @@ def entrance(way: doors.Way) -> Entrance:
 @pytest.mark.parametrize(
     ("way", "error", "told"),
     [
-        (doors.Way(doors.WayKind.SSH, "pve1"), GuestUnreachableError, "no address yet"),
-        (doors.Way(doors.WayKind.PCT, "pve1"), GuestError, "no way into guests of node pve1"),
+        (access.Way(access.WayKind.SSH, "pve1"), GuestUnreachableError, "no address yet"),
+        (access.Way(access.WayKind.PCT, "pve1"), GuestError, "no way into guests of node pve1"),
     ],
 )
-async def test_a_way_that_leads_nowhere_yet_is_told(way: doors.Way, error: type[GuestError], told: str) -> None:
+async def test_a_way_that_leads_nowhere_yet_is_told(way: access.Way, error: type[GuestError], told: str) -> None:
     with pytest.raises(error, match=told):
         await entrance(way).door("marker")
 
@@ -84,4 +83,4 @@ async def test_a_way_that_leads_nowhere_yet_is_told(way: doors.Way, error: type[
 def test_whether_an_os_template_brings_an_ssh_server_is_read_from_its_name(
     ostemplate: str, brings: bool | None
 ) -> None:
-    assert doors.brings_ssh_server(f"local:vztmpl/{ostemplate}") is brings
+    assert access.brings_ssh_server(f"local:vztmpl/{ostemplate}") is brings

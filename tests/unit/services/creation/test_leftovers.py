@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from lxc_dashboard.db.models import CREATE_KIND, Container, Job
 from lxc_dashboard.errors import ConflictError, PrivilegeError
 from lxc_dashboard.proxmox.schemas import Content, Guest, GuestStatus, LxcConfig, Resource, TaskInfo
-from lxc_dashboard.services.creation.access.entrance import ENTRY_PRIVILEGES
-from lxc_dashboard.services.creation.removal import leftovers
+from lxc_dashboard.services.creation import ownership
+from lxc_dashboard.services.creation.access import ENTRY_PRIVILEGES
 from lxc_dashboard.services.creation.steps import notes
 from lxc_dashboard.services.creation.steps.create import CREATE
 from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
@@ -66,7 +66,7 @@ def run(client: Any, rt: Any) -> Any:
 
 
 async def delete(client: Any) -> tuple[str, ...] | None:
-    return await leftovers.delete(run(client, without_doors()), CREATION, ROW)
+    return await ownership.delete_left(run(client, without_doors()), CREATION, ROW)
 
 
 async def test_a_container_that_stands_still_is_deleted_without_a_stop() -> None:
@@ -82,7 +82,7 @@ async def test_a_container_that_runs_is_stopped_first() -> None:
 
 
 async def test_a_container_that_goes_on_running_is_not_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leftovers, "STOP_WITHIN_S", 0.0)
+    monkeypatch.setattr(ownership, "STOP_WITHIN_S", 0.0)
     client = pve(Guest(VMID, "running"), runs_on=True)
     with pytest.raises(ConflictError, match="CT 101 still runs, though PVE was asked to stop it"):
         await delete(client)
@@ -139,7 +139,7 @@ async def test_a_lock_that_this_job_has_not_left_keeps_the_container() -> None:
 async def test_the_lock_that_a_killed_create_of_this_job_has_left_is_lifted_on_the_node() -> None:
     client, node = pve(Guest(VMID, "stopped", lock="create")), Node()
     client.access = SimpleNamespace(permissions=always(frozenset(ENTRY_PRIVILEGES)))
-    assert await leftovers.delete(run(client, with_door(node)), CREATION, ROW) == ()
+    assert await ownership.delete_left(run(client, with_door(node)), CREATION, ROW) == ()
     assert [command.endswith("pct unlock 101") for command in node.commands] == [True]
     assert client.lxc.delete.calls == 1
 
@@ -148,5 +148,5 @@ async def test_a_lock_is_not_lifted_for_one_who_may_not_enter_the_container() ->
     client, node = pve(Guest(VMID, "stopped", lock="create")), Node()
     client.access = SimpleNamespace(permissions=always(frozenset({"VM.Console"})))
     with pytest.raises(PrivilegeError):
-        await leftovers.delete(run(client, with_door(node)), CREATION, ROW)
+        await ownership.delete_left(run(client, with_door(node)), CREATION, ROW)
     assert (node.commands, client.lxc.delete.calls) == ([], 0)

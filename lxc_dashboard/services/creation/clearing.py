@@ -11,9 +11,9 @@ from lxc_dashboard.db.models import AuditResult, Container, Job, JobState
 from lxc_dashboard.errors import ConflictError, DashboardError, PrivilegeError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.auth import acting, privileges
-from lxc_dashboard.services.creation.audit import audit
+from lxc_dashboard.services.creation import ownership
 from lxc_dashboard.services.creation.codes import CreationCode, FailureCode
-from lxc_dashboard.services.creation.removal import leftovers
+from lxc_dashboard.services.creation.request import audit
 from lxc_dashboard.services.jobs.acts import Act, ActRun
 from lxc_dashboard.services.jobs.engine.run import Guest
 from lxc_dashboard.services.jobs.engine.ticket import owns
@@ -61,7 +61,7 @@ async def _destroy(run: ActRun, params: DestroyLeft) -> Message:
     async with run.rt.db.transaction() as tx:
         creation = await tx.jobs.get(params.job)
         container = await tx.containers.get(creation.own_container_id)
-    stays = await leftovers.delete(run, creation, container)
+    stays = await ownership.delete_left(run, creation, container)
     if stays is None:
         return Message.of(CreationCode.DESTROYED_ALREADY, guest=str(run.guest))
     if stays:
@@ -96,7 +96,7 @@ async def require_left(rt: Runtime, session: Session, creation: Job, container: 
     try:
         if not owns(session, creation):
             await privileges.require(rt, session, f"/vms/{container.vmid}", MANAGE_PRIVILEGE)
-        await leftovers.find(await acting.client(rt, session), creation, container)
+        await ownership.find_left(await acting.client(rt, session), creation, container)
     except DashboardError as error:
         result = AuditResult.REFUSED if isinstance(error, PrivilegeError) else AuditResult.FAILED
         async with rt.db.transaction() as tx:

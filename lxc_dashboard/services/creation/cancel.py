@@ -17,15 +17,13 @@ from lxc_dashboard.db.repositories.events import NewEvent
 from lxc_dashboard.errors import DashboardError, ServiceUnavailableError, SessionExpiredError, TokenRefusedError
 from lxc_dashboard.guest.supervisor import Supervisor
 from lxc_dashboard.messages import Message
-from lxc_dashboard.services.creation import downloads
-from lxc_dashboard.services.creation.access.doors import NoWay
-from lxc_dashboard.services.creation.access.entrance import unlock
+from lxc_dashboard.services.creation import downloads, ownership
+from lxc_dashboard.services.creation.access import NoWay, unlock
 from lxc_dashboard.services.creation.codes import CreationCode, FailureCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.opening import open_context
-from lxc_dashboard.services.creation.removal import leftovers, ownership
-from lxc_dashboard.services.creation.steps import create, deploy, finalize, pause, start, sync
-from lxc_dashboard.services.creation.steps.guest_steps import fit_name
+from lxc_dashboard.services.creation.steps import create, deploy, finalize, start, sync
+from lxc_dashboard.services.creation.steps.sync import fit_name
 from lxc_dashboard.services.jobs.engine import ending, slots
 from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.engine.ending import Ending, new_owner
@@ -36,8 +34,9 @@ from lxc_dashboard.services.jobs.kinds import Kind, Left
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
 
+log = structlog.get_logger(__name__)
 
-_IDLE: Final = frozenset({"", slots.SLOT, create.CHECK, pause.PAUSE})
+_IDLE: Final = frozenset({"", slots.SLOT, create.CHECK, create.PAUSE})
 
 
 def is_idle(checkpoint: Checkpoint) -> bool:
@@ -75,8 +74,6 @@ async def end(kind: Kind[Any], rt: Runtime, creation: Job) -> bool:
     return True
 
 
-log = structlog.get_logger(__name__)
-
 # With 1 s to notice the cancel, 15 s in all. PVE gives a task 5 s to end; the supervisor gives a script 5 s.
 STOP_WITHIN_S: Final = 9.5
 LOOK_WITHIN_S: Final = 2.5
@@ -86,8 +83,8 @@ IN_GUEST: Final = ("packages.", "script.")
 TASKS: Final[dict[str, Callable[[RunContext], PveStep | None]]] = {
     create.CREATE: create.create_step,
     start.START: start.start_step,
-    leftovers.STOP: noted_step,
-    leftovers.DELETE: noted_step,
+    ownership.STOP: noted_step,
+    ownership.DELETE: noted_step,
 }
 IN_PVE: Final = frozenset({*TASKS, downloads.STEP})
 

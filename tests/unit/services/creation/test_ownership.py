@@ -11,9 +11,9 @@ import pytest
 from lxc_dashboard.db.models import Phase
 from lxc_dashboard.errors import ApiError, ConflictError, DashboardError, PhaseFailedError, PrivilegeError
 from lxc_dashboard.proxmox.schemas import LxcConfig, Resource
-from lxc_dashboard.services.creation.removal import ownership
-from lxc_dashboard.services.creation.removal.ownership import Claim
-from lxc_dashboard.services.creation.steps import labels, notes
+from lxc_dashboard.services.creation import ownership
+from lxc_dashboard.services.creation.ownership import Claim
+from lxc_dashboard.services.creation.steps import finalize, notes
 from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from tests.unit.services.creation.doubles import always
 from tests.unit.services.creation.wish import SPEC
@@ -67,7 +67,7 @@ async def test_notes_that_pve_refuses_for_good_are_not_written_again_and_again(r
         client=SimpleNamespace(lxc=SimpleNamespace(config=always(config), set_config=always(refusal))),
     )
     with pytest.raises(type(refusal)):
-        await labels.write(ctx)
+        await finalize.write_labels(ctx)
 
 
 async def test_a_container_whose_notes_name_another_job_is_not_the_runs() -> None:
