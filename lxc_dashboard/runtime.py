@@ -17,7 +17,7 @@ from lxc_dashboard.db.journal import Journal, Standings
 from lxc_dashboard.guest.pool import SshPool
 from lxc_dashboard.proxmox.client import ProxmoxPool
 from lxc_dashboard.queue import Queue
-from lxc_dashboard.timing import Timing
+from lxc_dashboard.settings import Timing
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 
-from pve_sandbox.api.access import tickets
-from pve_sandbox.api.access.tickets import TicketIssuer
+from pve_sandbox.api.access import sign_in
+from pve_sandbox.api.access.sign_in import TicketIssuer
 from pve_sandbox.api.application import SandboxApi
 from pve_sandbox.certificate import Certificate, node_certificate
 from pve_sandbox.demo_cluster import DemoCluster
@@ -189,7 +189,7 @@ class SandboxNode:
     def totp_code(self, userid: str = "tfa@pve") -> str:
         """Return the oldest TOTP code that is valid now and not used yet. PVE takes each code once."""
         entry = next(iter(self.api.directory.users[userid].totp.values()))
-        return tickets.next_code(entry.secret, self.ticket_issuer.now(), entry.last_step)
+        return sign_in.next_code(entry.secret, self.ticket_issuer.now(), entry.last_step)
 
     # -------------------------------------------------------------- faults
 

@@ -24,9 +24,8 @@ from lxc_dashboard.api.middleware.connections import Connections
 from lxc_dashboard.api.middleware.headers import NO_STORE, inline_scripts
 from lxc_dashboard.api.request import caller_of, session_of
 from lxc_dashboard.api.sign_in import sign_in_routes
-from lxc_dashboard.api.templates import template_routes
+from lxc_dashboard.api.templates import template_routes, webhook_routes
 from lxc_dashboard.api.v1.site import v1_routes
-from lxc_dashboard.api.webhooks import webhook_routes
 from lxc_dashboard.errors import ServiceUnavailableError
 
 if TYPE_CHECKING:

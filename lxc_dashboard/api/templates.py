@@ -8,23 +8,25 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import quote
+from uuid import UUID
 
 import msgspec
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
 
 from lxc_dashboard import routes, text
+from lxc_dashboard.api.middleware.address import headers_of
 from lxc_dashboard.api.middleware.headers import NO_STORE
-from lxc_dashboard.api.request import parse_id, session_and_id, session_of
+from lxc_dashboard.api.request import BODY_BYTES, caller_of, client_of, parse_id, read_body, session_and_id, session_of
 from lxc_dashboard.errors import InvalidInputError, ServiceUnavailableError
 from lxc_dashboard.services.templates import rights
 from lxc_dashboard.services.templates.format.files import MAX_FILE_BYTES
 from lxc_dashboard.services.templates.library import catalog, drafts
-from lxc_dashboard.services.templates.sources import imports
+from lxc_dashboard.services.templates.sources import imports, webhooks
 from lxc_dashboard.services.templates.sources.archive import KINDS
 from lxc_dashboard.services.templates.sources.unpacking import MAX_ARCHIVE_BYTES
 
@@ -212,3 +214,32 @@ def _attachment(name: str, content: bytes) -> Response:
 
 def _json(value: Any) -> Response:
     return Response(msgspec.json.encode(value), media_type="application/json", headers=NO_STORE)
+
+
+def webhook_routes() -> list[BaseRoute]:
+    return [Route(f"{routes.WEBHOOKS}/templates/{{source_id}}", template_source, methods=["POST"])]
+
+
+async def template_source(request: Request) -> Response:
+    """``POST /api/webhooks/templates/{source_id}``: 202 if a discovery follows, 401 without a valid signature, 413 above 1 MiB."""
+    caller = caller_of(request)
+    address = client_of(request).address
+    await webhooks.limit(caller.runtime, address)
+    body = await read_body(request)
+    if body is None:
+        return _problem(413, text.API_BODY_TOO_LARGE.format(mib=BODY_BYTES >> 20))
+    try:
+        source_id = UUID(request.path_params["source_id"])
+    except ValueError:
+        return _refused()
+    if not await webhooks.accept(caller.runtime, source_id, headers_of(request.scope), body, address):
+        return _refused()
+    return JSONResponse({"accepted": True}, status_code=202, headers=NO_STORE)
+
+
+def _refused() -> Response:
+    return _problem(401, text.WEBHOOK_REFUSED)
+
+
+def _problem(status: int, message: str) -> Response:
+    return JSONResponse({"error": message}, status_code=status, headers=NO_STORE)

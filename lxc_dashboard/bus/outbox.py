@@ -13,7 +13,7 @@ from lxc_dashboard.errors import ServiceUnavailableError
 
 if TYPE_CHECKING:
     from lxc_dashboard.bus import Bus
-    from lxc_dashboard.timing import Timing
+    from lxc_dashboard.settings import Timing
 
 log = structlog.get_logger(__name__)
 

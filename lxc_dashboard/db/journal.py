@@ -17,7 +17,7 @@ from lxc_dashboard.messages import Message
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import DatabaseService
     from lxc_dashboard.db.repositories.jobs import Standing
-    from lxc_dashboard.timing import Timing
+    from lxc_dashboard.settings import Timing
 
 # A busy process collects longer before each write.
 PAUSE_GROWTH: Final = 8.0

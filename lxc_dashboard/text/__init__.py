@@ -7,12 +7,9 @@ Style: sentence case, verbs on buttons, named objects, past tense for results, P
 from __future__ import annotations
 
 from lxc_dashboard.text.api import *
-from lxc_dashboard.text.archives import *
-from lxc_dashboard.text.buckets import *
 from lxc_dashboard.text.common import *
 from lxc_dashboard.text.containers import *
 from lxc_dashboard.text.creation import *
-from lxc_dashboard.text.dashboard import *
 from lxc_dashboard.text.editor import *
 from lxc_dashboard.text.frame import *
 from lxc_dashboard.text.jobs import *
@@ -20,7 +17,5 @@ from lxc_dashboard.text.messages import in_words as in_words
 from lxc_dashboard.text.messages import in_words_of as in_words_of
 from lxc_dashboard.text.messages import remedy_of as remedy_of
 from lxc_dashboard.text.messages import with_remedy as with_remedy
-from lxc_dashboard.text.shortcuts import *
 from lxc_dashboard.text.sign_in import *
-from lxc_dashboard.text.sources import *
 from lxc_dashboard.text.templates import *

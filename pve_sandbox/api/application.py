@@ -15,8 +15,7 @@ from fakepve.server import FORMATS
 
 from pve_sandbox import demo_cluster
 from pve_sandbox.api.access.directory import Directory
-from pve_sandbox.api.access.sign_in import SignIn
-from pve_sandbox.api.access.tickets import TicketIssuer
+from pve_sandbox.api.access.sign_in import SignIn, TicketIssuer
 from pve_sandbox.api.appliances import Appliances
 from pve_sandbox.api.backups import Backups
 from pve_sandbox.api.cluster import Cluster

@@ -15,11 +15,9 @@ from typing import Any
 from pve_sandbox.errors import ConflictError, GuestError
 from pve_sandbox.guests.host import GuestSpec
 from pve_sandbox.guests.kind import GuestKind, GuestRecord, choose_address
-from pve_sandbox.guests.namespaces.cgroup import CgroupFolder
+from pve_sandbox.guests.namespaces.kernel import CgroupFolder, write_filter
 from pve_sandbox.guests.namespaces.launcher import Launcher, tool
-from pve_sandbox.guests.namespaces.seccomp import write_filter
-from pve_sandbox.guests.network.relay import Relay
-from pve_sandbox.guests.network.uplink import Uplink, choose_gateway
+from pve_sandbox.guests.network.relay import Relay, Uplink, choose_gateway
 from pve_sandbox.guests.rootfs.base import Base, find_base
 from pve_sandbox.guests.running_guest import RunningGuest
 

@@ -26,8 +26,7 @@ from lxc_dashboard import frontend
 from lxc_dashboard.commands.demo.prepare import register_sandbox
 from lxc_dashboard.db import migrate
 from lxc_dashboard.embedded import EmbeddedServices
-from lxc_dashboard.settings import Settings
-from lxc_dashboard.timing import Timing
+from lxc_dashboard.settings import Settings, Timing
 
 SANDBOX = "pve_sandbox"
 STARTS_WITHIN_S = 120.0

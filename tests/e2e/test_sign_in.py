@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, Response, expect
 
 from lxc_dashboard import text
 from lxc_dashboard.errors import InvalidCredentialsError, UnreachableError
-from pve_sandbox.api.access import tickets
+from pve_sandbox.api.access.sign_in import STEP_S, code_at
 from pve_sandbox.certificate import node_certificate
 from tests.e2e.conftest import (
     SIGN_IN_TIMEOUT_MS,
@@ -64,7 +64,7 @@ def test_the_second_factor_is_asked_for(fresh_page: Page, stack: Stack) -> None:
     fill_sign_in(fresh_page, "tfa@pve", stack.users["tfa@pve"])
     expect(fresh_page.get_by_role("heading", name=text.SECOND_FACTOR_TITLE)).to_be_visible()
     assert accessibility_faults(fresh_page) == []
-    code = tickets.code_at(stack.sandbox["tfa_secret"], int(time.time()) // tickets.STEP_S)
+    code = code_at(stack.sandbox["tfa_secret"], int(time.time()) // STEP_S)
     fresh_page.get_by_label("Code", exact=True).fill(code)
     fresh_page.get_by_role("button", name=text.CONTINUE).click()
     expect(fresh_page.locator(".user")).to_have_text("tfa@pve")

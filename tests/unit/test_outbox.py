@@ -11,7 +11,7 @@ import pytest
 from lxc_dashboard.bus import Bus, outbox
 from lxc_dashboard.bus.outbox import Outbox
 from lxc_dashboard.errors import ServiceUnavailableError
-from lxc_dashboard.timing import Timing
+from lxc_dashboard.settings import Timing
 
 
 class Calls:

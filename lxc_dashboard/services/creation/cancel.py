@@ -25,10 +25,10 @@ from lxc_dashboard.services.creation.opening import open_context
 from lxc_dashboard.services.creation.steps import create, deploy, finalize, start, sync
 from lxc_dashboard.services.creation.steps.sync import fit_name
 from lxc_dashboard.services.jobs.engine import ending, slots
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.engine.ending import Ending, new_owner
 from lxc_dashboard.services.jobs.engine.pve_tasks import PveStep, noted_step, stop_task
 from lxc_dashboard.services.jobs.engine.recorder import LeaseLostError, Recorder
+from lxc_dashboard.services.jobs.engine.run import Checkpoint
 from lxc_dashboard.services.jobs.kinds import Kind, Left
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from lxc_dashboard.services.creation.codes import CreationCode, FailureCode
 from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from lxc_dashboard.services.creation.steps import notes
 from lxc_dashboard.services.creation.steps.create import CREATE
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.engine.pve_tasks import PveStep, run_noted
+from lxc_dashboard.services.jobs.engine.run import Checkpoint
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.models import Container, Job

@@ -22,8 +22,8 @@ from lxc_dashboard.services.creation.form.spec import ContainerSpec, PasswordMod
 from lxc_dashboard.services.creation.form.validation import check_password
 from lxc_dashboard.services.creation.ownership import REPLACES
 from lxc_dashboard.services.creation.preflight.findings import FindingSeverity
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.engine.enqueue import enqueue
+from lxc_dashboard.services.jobs.engine.run import Checkpoint
 from lxc_dashboard.services.jobs.engine.ticket import Lending, lending
 from lxc_dashboard.services.jobs.request import is_known
 

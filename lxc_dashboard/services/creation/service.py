@@ -24,9 +24,8 @@ from lxc_dashboard.services.creation.views import CreationView, creation_view
 from lxc_dashboard.services.creation.vmids import FreeVmids
 from lxc_dashboard.services.jobs import listing
 from lxc_dashboard.services.jobs import service as jobs
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.engine.enqueue import enqueue
-from lxc_dashboard.services.jobs.engine.run import Guest
+from lxc_dashboard.services.jobs.engine.run import Checkpoint, Guest
 from lxc_dashboard.services.jobs.engine.ticket import lending, owns, tokenid_of
 from lxc_dashboard.services.jobs.request import refuse_busy
 from lxc_dashboard.services.jobs.service import Shown

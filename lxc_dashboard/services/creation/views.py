@@ -14,7 +14,7 @@ from lxc_dashboard.db.models import Container, Job, JobState, Lifecycle, Phase
 from lxc_dashboard.db.repositories.jobs import FINISHED
 from lxc_dashboard.services.creation.form.spec import ContainerSpec
 from lxc_dashboard.services.creation.ownership import is_retryable
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.engine.run import Checkpoint
 from lxc_dashboard.services.jobs.engine.slots import SLOT
 from lxc_dashboard.services.jobs.views import JobView, fields_of
 

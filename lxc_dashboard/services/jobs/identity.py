@@ -20,7 +20,7 @@ import structlog
 from lxc_dashboard.errors import ApiError, NotFoundError, PrivilegeError, ProxmoxError
 from lxc_dashboard.messages import Message
 from lxc_dashboard.services.jobs.codes import JobCode
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.engine.run import Checkpoint
 
 if TYPE_CHECKING:
     from lxc_dashboard.db.database import DatabaseService

@@ -6,9 +6,10 @@ which the feed names. Any other guest is matched by its vmid.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Protocol
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from uuid import UUID
 
 import structlog
@@ -25,7 +26,6 @@ from lxc_dashboard.services.jobs.views import JobView, job_view
 if TYPE_CHECKING:
     from lxc_dashboard.runtime import Runtime
     from lxc_dashboard.services.auth.model import Session
-
 
 log = structlog.get_logger(__name__)
 
@@ -182,3 +182,42 @@ async def _listed(rt: Runtime, session: Session, rows: Rows, wanted: Wanted, lim
         )
         found = await tx.job_lists.list(viewer, wanted, limit=limit)
     return tuple(views_of(session, found, {}))
+
+
+NEWEST: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class JobPulse:
+    """The state of one job. ``place``: a queued job's place in the queue."""
+
+    id: UUID
+    kind: str
+    state: JobState
+    step: str
+    percent: int
+    started_at: datetime | None
+    finished_at: datetime | None
+    place: Place | None = None
+
+
+async def pulse(rt: Runtime, endpoint_id: UUID) -> tuple[JobPulse, ...]:
+    """The running jobs and the newest ones.
+
+    Checks no privileges. Use it only for ids that the user was shown before, and to notice that any job changed.
+    """
+    async with rt.db.transaction() as tx:
+        return _pulses(await tx.job_lists.pulse(endpoint_id, NEWEST), await tx.slots.places(endpoint_id))
+
+
+async def pulse_of(rt: Runtime, endpoint_id: UUID, ids: Collection[UUID]) -> tuple[JobPulse, ...]:
+    """``pulse`` of the jobs ``ids``."""
+    async with rt.db.transaction() as tx:
+        return _pulses(await tx.job_lists.pulse_of(endpoint_id, ids), await tx.slots.places(endpoint_id))
+
+
+def _pulses(rows: Sequence[tuple[Any, ...]], places: Mapping[UUID, Place]) -> tuple[JobPulse, ...]:
+    return tuple(
+        JobPulse(id_, kind, JobState(state), step, percent, started, finished, places.get(id_))
+        for id_, kind, state, step, percent, started, finished in rows
+    )

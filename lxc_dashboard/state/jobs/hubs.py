@@ -20,7 +20,7 @@ import structlog
 from lxc_dashboard import routes, text
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.services.jobs import listing
-from lxc_dashboard.services.jobs.pulse import JobPulse, pulse
+from lxc_dashboard.services.jobs.listing import JobPulse, pulse
 from lxc_dashboard.services.jobs.views import JobView
 from lxc_dashboard.services.monitor.replica import changed_fields
 from lxc_dashboard.services.monitor.rows import DOING

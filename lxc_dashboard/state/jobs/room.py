@@ -18,7 +18,7 @@ from lxc_dashboard.errors import ServiceUnavailableError, UnreachableError
 from lxc_dashboard.services.auth import privileges
 from lxc_dashboard.services.jobs.acts import Act
 from lxc_dashboard.services.jobs.events import follow
-from lxc_dashboard.services.jobs.pulse import pulse, pulse_of
+from lxc_dashboard.services.jobs.listing import pulse, pulse_of
 from lxc_dashboard.state.base import (
     EMPTY,
     LOADING,

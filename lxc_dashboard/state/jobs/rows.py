@@ -11,8 +11,7 @@ from urllib.parse import urlencode
 from lxc_dashboard import routes, text
 from lxc_dashboard.db.models import CREATE_KIND, JobState
 from lxc_dashboard.db.repositories.leases import Place
-from lxc_dashboard.services.jobs.listing import Wanted
-from lxc_dashboard.services.jobs.pulse import JobPulse
+from lxc_dashboard.services.jobs.listing import JobPulse, Wanted
 from lxc_dashboard.services.jobs.views import JobView
 
 QUERY_CHARS: Final = 200

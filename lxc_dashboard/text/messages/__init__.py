@@ -6,17 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from lxc_dashboard.messages import Message
-from lxc_dashboard.text.messages.db import OF_DATABASE
-from lxc_dashboard.text.messages.errors import ERRORS
+from lxc_dashboard.text.messages.creation import OF_FORM, OF_PREFLIGHT
+from lxc_dashboard.text.messages.errors import ERRORS, OF_DATABASE, OF_GUESTS, OF_PROXMOX
 from lxc_dashboard.text.messages.events import EVENTS
-from lxc_dashboard.text.messages.form import OF_FORM
-from lxc_dashboard.text.messages.guest import OF_GUESTS
-from lxc_dashboard.text.messages.library import OF_LIBRARY
-from lxc_dashboard.text.messages.preflight import OF_PREFLIGHT
-from lxc_dashboard.text.messages.proxmox import OF_PROXMOX
 from lxc_dashboard.text.messages.remedies import WithRemedy
-from lxc_dashboard.text.messages.sources import OF_SOURCES
-from lxc_dashboard.text.messages.templates import OF_FORMAT
+from lxc_dashboard.text.messages.templates import OF_FORMAT, OF_LIBRARY, OF_SOURCES
 
 MESSAGES: Final[Mapping[str, str | tuple[str, str] | WithRemedy]] = {
     **EVENTS,

@@ -300,3 +300,154 @@ ERRORS: Final[Mapping[str, str | WithRemedy]] = {
     "preset.sharing": "for sharing a preset",
     "preset.too_many": WithRemedy("You have {most} presets", "Delete one first"),
 }
+
+
+OF_DATABASE: Final[Mapping[str, str | WithRemedy]] = {
+    "database.endpoint_name": "An endpoint with this name already exists",
+    "database.endpoint_address": "An endpoint with this host and port already exists",
+    "database.endpoint_default": WithRemedy("Another endpoint has become the default", "Reload the page"),
+    "database.endpoint_has_containers": WithRemedy("This endpoint still has containers", "Delete them first"),
+    "database.endpoint_has_jobs": "This endpoint still has jobs",
+    "database.vmid": "This vmid is already in use on this endpoint",
+    "database.container_marker": "This container is already registered",
+    "database.preset_name": "You already have a preset with this name",
+    "database.source_name": "A template source with this name already exists",
+    "database.template_name": "This source already has a template with this name",
+    "database.template_has_jobs": "Jobs still use this template",
+    "database.revision_number": WithRemedy("Another user saved a new revision of this template", "Reload it"),
+    "database.bucket_name": "A package bucket with this name already exists",
+    "database.guest_locked": WithRemedy("Another job uses this container", "Wait for it or cancel it"),
+    "database.job_taken_over": "Another worker has taken over this job",
+    "database.audit_append_only": "Audit entries cannot be changed",
+    "database.exists": "This {table} already exists",
+    "database.in_use": "This is still in use",
+    "database.parent_gone": "The object that this belongs to does not exist or was removed",
+    "database.invalid_value": "A value cannot be stored",
+    "database.pool_busy": "The database is busy",
+    "database.busy": "The database is busy or restarting",
+    "database.unreachable": "The database cannot be reached",
+    "database.unmigrated": WithRemedy("The database is not migrated to this version", "Run: lxc-dashboard migrate"),
+    "database.no_privileges": WithRemedy(
+        "The role in DATABASE_URL lacks privileges",
+        "Make it the owner of its database: ALTER DATABASE ... OWNER TO ...",
+    ),
+    "database.read_only": "The database is read-only: it is a standby, or configured so",
+    "database.not_fitting": "does not fit",
+    "database.not_allowed": "is not allowed",
+    # Missing objects
+    "job.gone": "This job does not exist or was removed",
+    "job.gone_or_ended": "This job does not exist, or has ended",
+    "batch.gone": "This batch does not exist or was removed",
+    "container.gone": "This container is unknown or was removed",
+    "endpoint.gone": "This endpoint is not registered",
+    "source.gone": "This source of templates does not exist or was removed",
+    "template.gone": "This template does not exist or was removed",
+    "revision.gone": "This revision does not exist or was removed",
+    "revision.no_file": "This revision has no such file",
+    "bucket.gone": "This package bucket does not exist or was removed",
+    "draft.gone": "This draft does not exist or was removed",
+    "preset.gone": "This preset does not exist or was removed",
+    # Objects in another state
+    "database.vmid_taken": "The vmid {vmid} is taken on this endpoint",
+    "container.vmid_changed": "This container no longer has the vmid {vmid}",
+    "job.not_failed": "Only a failed job is run again; this one is {state}",
+    "job.not_replaceable": "Only a failed or cancelled job is replaced; this one is {state}",
+    "job.not_paused": "Only a paused job goes on; this one is {state}",
+    "job.ended": "This job has ended: {state}",
+    "endpoint.used": "The endpoint is still used by {guests}",
+    "endpoint.used_by_more": "The endpoint is still used by {guests} and {more} more",
+    "source.of_other_kind": "A {kind} source is called {name}: rename or remove it first",
+    # For the operator of the database
+    "database.bad_url": "is not a URL like postgresql://user:password@host:5432/name",
+    "database.bad_scheme": "starts with {scheme}://, not with postgresql://",
+    "database.no_name": "has no database name",
+    "database.no_migrations": "The installation is incomplete: its migrations are missing",
+    "database.no_revision": "This revision does not exist",
+    "database.unreadable_secret": "{secret}: {reason}",
+}
+
+
+_PIN_KEY: Final = "read it on the node and register it"
+
+OF_GUESTS: Final[Mapping[str, str | WithRemedy]] = {
+    # SSH servers and keys
+    "ssh.unreachable": "SSH on {address} cannot be reached: {reason}",
+    "ssh.no_server": "SSH on {address} is not an SSH server",
+    "ssh.lost": "The SSH connection was lost",
+    "ssh.no_session": "{address} refuses to open an SSH session",
+    "ssh.sessions_in_use": "All SSH sessions of {address} are in use",
+    "ssh.no_command": "{address} refuses to run a command",
+    "ssh.key_refused": WithRemedy("{address} refuses the dashboard's SSH key", "Add it to authorized_keys"),
+    "ssh.key_invalid": "The endpoint's SSH key is invalid: use an Ed25519, ECDSA or RSA key without passphrase",
+    "ssh.host_key.changed": WithRemedy(
+        "The SSH host key of {address} is not the pinned one. Nothing was sent",
+        "If the node was reinstalled, confirm its new key",
+    ),
+    "ssh.host_key.other_type": "SSH on {address} has no host key of the pinned type",
+    "ssh.host_key.not_pinned": f"No SSH host key is pinned for {{address}}: {_PIN_KEY}",
+    "ssh.host_key.not_pinned_for_node": f"No SSH host key is pinned for node {{node}}: {_PIN_KEY}",
+    "ssh.host_key.pin_invalid": "The pinned SSH host key is invalid",
+    "ssh.host_key.pin_of_unknown_type": "The pinned SSH host key of {address} has an unknown type",
+    # Access to a guest
+    "door.not_entered": "CT {vmid} cannot be entered: {reason}",
+    "door.no_answer": "The guest did not answer within {seconds} s",
+    "door.lost": "The connection to the guest was lost",
+    "door.shell_replaced": "The shell in the guest was replaced: its answer is invalid",
+    "door.answer_too_large": "The guest's answer is larger than {kib} KiB",
+    "door.host_key_changed": (
+        "CT {vmid} at {host} has another SSH host key than at the first contact. Nothing was sent. "
+        "Another machine may have its address, or its keys were replaced"
+    ),
+    "door.key_refused": "The SSH server of CT {vmid} at {host} refuses the key of this creation",
+    "door.marker_invalid": "The marker is invalid",
+    # Commands. Another message adds the exit status.
+    "door.removing_key": "Removing the key of this creation",
+    "door.reading_marker": "Reading the marker",
+    "door.removing_marker": "Removing the previous marker",
+    "file.reading": "Reading {path}",
+    "file.writing": "Writing {path}",
+    "supervisor.preparing": "Preparing the guest",
+    "supervisor.stopping_step": "Stopping the step",
+    "supervisor.removing": "Removing the supervisor",
+    # Files
+    "file.not_absolute": "{name}: the target directory must be absolute",
+    "file.not_a_file_name": "{name} is not a file name",
+    "file.damaged": "{path} arrived damaged",
+    "file.damaged_again": "{path} arrived damaged {tries} times",
+    # The supervisor of steps
+    "supervisor.step_name_invalid": "The name of the step is invalid",
+    "supervisor.script_not_stored": (
+        "The step could not be started: the script cannot be stored in the guest: its disk is full, or read-only"
+    ),
+    "supervisor.script_damaged": "The step could not be started: the script arrived damaged",
+    "supervisor.not_started": "The step could not be started: the supervisor in the guest did not start",
+    "supervisor.no_setsid": "The step could not be started: setsid is missing in this guest (package util-linux)",
+    "supervisor.missing": "The step could not be started: the supervisor is missing in the guest",
+    "supervisor.replaced": "The supervisor in the guest was replaced: its answer is invalid",
+    "supervisor.stopped_answering": "The supervisor in the guest stopped answering",
+    "supervisor.overtime": "The step still runs long after its timeout, and the guest does not end it",
+    "supervisor.output_too_large": "The step printed more than {gib} GiB",
+    "supervisor.output_ended_early": "The output of the step ended early",
+    "supervisor.silent": "The guest was silent for {seconds} s",
+    "supervisor.restarted": "The guest was restarted",
+    "supervisor.connection_stays": "The connection to the guest does not end",
+}
+
+
+OF_PROXMOX: Final[Mapping[str, str | WithRemedy]] = {
+    "pve.busy": "PVE is too busy to answer",
+    "pve.filesystem_down": "The cluster filesystem of PVE does not answer",
+    "pve.for_now": "PVE: {said}",
+    "pve.timeout": "PVE does not answer in time",
+    "pve.not_yet": "PVE has not answered yet",
+    "pve.node_silent": "Node {node} does not answer",
+    "pve.unexpected_answer": "Unexpected answer from PVE: {problem}",
+    "pve.tls_handshake": "The TLS handshake with PVE failed",
+    "pve.other_fingerprint": "PVE's TLS certificate does not have the pinned fingerprint",
+    "pve.bad_fingerprint": "a SHA-256 fingerprint is 64 hexadecimal digits",
+    "pve.bad_ca": "PVE's CA certificate is invalid",
+    "pve.bad_upid": "{text} is not a UPID",
+    "pve.console_closed": WithRemedy("PVE closed the console before it opened", "Connect again in a moment"),
+    "pve.console_refused": "PVE refused this user's sign-in to the console",
+    "pve.console_by_token": "PVE opens a console only for a signed-in user, not for an API token",
+}

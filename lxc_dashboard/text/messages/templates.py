@@ -1,9 +1,11 @@
-"""Texts of errors and findings in a template. Most follow the name of a file, a field or a key."""
+"""Texts of errors and findings in templates, drafts, shared buckets, sources, archives and git repositories."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
+
+from lxc_dashboard.text.messages.remedies import WithRemedy
 
 _COMPUTED: Final = "would have to be computed by bash: only plain values and ${{NAME:-default}} are read"
 _COMMAND: Final = "{word} is a command, and commands are never run: only assignments are read"
@@ -196,4 +198,229 @@ OF_FORMAT: Final[Mapping[str, str]] = {
         code: f"looks like {what} in plain text: every user of the dashboard can read it"
         for code, what in _SECRETS.items()
     },
+}
+
+
+_UNSAVED: Final = "Your changes were not saved"
+
+OF_LIBRARY: Final[Mapping[str, str | WithRemedy]] = {
+    "library.too_long": "At most {most} characters",
+    "library.no_text": "Must be text",
+    # Templates and revisions
+    "template.none": "No template is called {name}",
+    "template.several": "{name} is in more than one source: write one of {choices}",
+    "template.deleted": "This template was deleted",
+    "template.foreign": WithRemedy("{name} comes from a {kind} source", "Edit a copy instead"),
+    "template.name_invalid": "1 to 63 letters, digits, . _ and -, the first a letter or digit",
+    "template.name_taken": "Another template here has this name",
+    "template.name_taken_by_deleted": "A deleted template with containers has this name",
+    "template.name_unconfirmed": "does not match: the template is called {name}",
+    "template.renamed": "The template was renamed to {name} meanwhile: use that name, or rename it again",
+    "revision.none": "This revision does not exist",
+    "revision.no_script": "This revision has no such script",
+    "revision.invalid": "Revision {number} is invalid by today's rules",
+    # The fields of drafts
+    "draft.too_many_scripts": "At most {most} scripts",
+    "draft.too_many_files": "At most {most} files",
+    "draft.too_many_lists": "At most {most} lists",
+    "draft.too_large": "A template is at most {mib} MiB in all",
+    "draft.name_twice": "Is used twice",
+    "draft.script_order": "Would run before {name}: give it a higher number",
+    "draft.file_missing": "Is missing: upload the file again",
+    "draft.file_content_missing": "Its content is missing: upload the file again",
+    "draft.file_too_large": "Is larger than {mib} MiB",
+    "draft.upload_too_large": "A file is at most {mib} MiB",
+    "draft.mode_invalid": "Must be an octal mode from 0000 to 7777",
+    "draft.second_list": "Is a second list {list}",
+    "draft.bucket_deleted": "Refers to a deleted shared bucket: remove it",
+    # Drafts
+    "draft.no_file": "This draft has no such file",
+    "draft.changed_elsewhere": WithRemedy("This draft was changed in another window", "Reload the page to see it"),
+    "draft.too_many": "You have {number} drafts: save or discard one first",
+    # Shared buckets
+    "bucket.name_taken": "A shared {manager} bucket of this name already exists",
+    "bucket.name_unconfirmed": "does not match: the bucket is called {name}",
+    "bucket.manager_unknown": "is one of {managers}",
+    "bucket.changed": WithRemedy("Another user changed {bucket} meanwhile", _UNSAVED),
+    "bucket.changed_by": WithRemedy("{by} changed {bucket} meanwhile", _UNSAVED),
+    "bucket.list_of_its_own": "The template {template} has a list {list} of its own",
+    # Changes between two contents of a template
+    "difference.field": "{field}: {old} is now {new}",
+    "difference.script_added": "Script {name} added",
+    "difference.script_removed": "Script {name} removed",
+    "difference.script_changed": "Script {name} changed",
+    "difference.script_lines": "Script {name} changed (+{added} -{removed} lines)",
+    "difference.script_moved": "Script {name} moved",
+    "difference.file_added": "File {name} added",
+    "difference.file_removed": "File {name} removed",
+    "difference.file_changed": "File {name} changed",
+    "difference.file_lines": "File {name} changed (+{added} -{removed} lines)",
+    "difference.list_added": "Packages {list} added",
+    "difference.list_removed": "Packages {list} removed",
+    "difference.list_reordered": "Packages {list} reordered",
+    "difference.list_changed": "Packages {list} {counts}",
+    "difference.counts": "{first}, {others}",
+    "difference.packages_added": "{number} added",
+    "difference.packages_removed": "{number} removed",
+    "difference.packages_changed": "{number} changed",
+}
+
+
+OF_SOURCES: Final[Mapping[str, str | WithRemedy]] = {
+    # Fields of a source
+    "source.name": "must be 1 to 63 letters, digits and . _ -, beginning with a letter or digit",
+    "source.name_reserved": "is reserved for another source",
+    "source.interval": "must be between a minute and a week",
+    "source.webhook_secret": "must be {least} to {most} letters, digits and marks",
+    "source.secret_again": "must be entered again: the stored one belongs to another address",
+    "source.key_missing": "is required: SSH uses a key",
+    "source.key_unreadable": "cannot be read: an Ed25519, ECDSA or RSA key without passphrase is needed",
+    "source.too_long": "must be at most {most} characters",
+    "source.not_one_line": "must be at most {most} characters without line ends",
+    "source.colon": "must not contain a colon",
+    "source.password_missing": "is required with a user: a password or a token",
+    "source.host_key_unconfirmed": "must be confirmed: it identifies the server",
+    "source.not_ssh": "does not use SSH",
+    "source.ssh_silent": "SSH on {server} does not answer",
+    # Requests about a source, and passes
+    "source.another_address": "{name} has another address now: open it again",
+    "source.name_unconfirmed": "does not match: the source is called {name}",
+    "source.retired": "Removed by {userid}. Templates with containers are kept",
+    "source.unchangeable": "{name} was removed and cannot be changed; only templates with containers are kept",
+    "source.not_git": "{name} is not a git source: it cannot be changed here",
+    "source.removed": "{name} was removed and is not read",
+    "source.stored_here": "Nothing is read from {name}: its templates are stored in the dashboard",
+    "source.folder_unread": "{folder} {why}",
+    "source.always_overtaken": "The templates are being read by another process",
+    "source.secrets_unreadable": WithRemedy(
+        "{reason}", "Configure the former encryption key again, or enter the password or key of this source again"
+    ),
+    "source.failed": WithRemedy("{reason}", "See the log of the dashboard"),
+    "source.unexpected": WithRemedy("The source could not be read: unexpected error", "See the log of the dashboard"),
+    # A file or folder in a folder of templates
+    "folder.not_there": "does not exist: no templates are read from it",
+    "folder.no_folder": "is no folder",
+    "folder.absent": "names {name}, which is not there",
+    "folder.absent_more": "names {more} more templates that are not there",
+    "folder.bad_name": "is in a folder with an invalid name: use 1 to 63 of a-z, A-Z, 0-9 and . _ -",
+    "folder.second": "is a second template {name}: the first is {first}",
+    "folder.too_many": "exceeds the limit of {most} templates",
+    "folder.not_searched": "is not searched: the limit is {most} folders",
+    "folder.inside": "is inside the template {name}: move it beside that",
+    "folder.misnamed": "is ignored: the file must be called {name}",
+    "folder.link_out": "is a link that leads out of the templates' folder",
+    "folder.next_pass": "is read in the next pass: the limit of this one is reached",
+    "folder.unreadable": "cannot be read: {cause}",
+    # Export
+    "archive.export_count": "name 1 to {most} templates",
+    "archive.export_too_much": "These templates hold more than {mib} MiB: export fewer at once",
+    "archive.export_name_twice": "is used twice: an archive can contain each name once",
+    "archive.export_many_files": "the archive would have more than {most} files: export fewer templates at once",
+    "archive.export_too_large": "the archive would be larger than {most} bytes: export fewer templates at once",
+    # A whole archive
+    "archive.no_space": "No disk space to unpack the archive: {cause}",
+    "archive.unknown_kind": "is neither a zip nor a tar.gz",
+    "archive.no_template": "holds no template: there is no {conf} in it",
+    "archive.more_left_out": "{more} more members are left out",
+    "archive.too_large": "is larger than the {most} bytes that are read",
+    "archive.unpacked_too_large": "is larger than {most} bytes unpacked",
+    "archive.above_unpacked": "brings the archive above {most} bytes unpacked",
+    "archive.bomb": "grows more than {times} times when it is unpacked",
+    "archive.many_members": "holds more than {most} members",
+    "archive.many_streams": "is made of more than {most} streams",
+    "archive.many_headers": "holds more than {most} headers",
+    "archive.large_header": "holds a header of more than {most} bytes",
+    "archive.too_slow": "was not reached within {seconds} s",
+    "archive.no_zip": "is not a zip, or broken, or cut off",
+    "archive.no_tar": "is no tar, or broken, at byte {byte}",
+    "archive.no_gzip": "is broken: it cannot be unpacked",
+    "archive.cut_off": "is cut off: its end is missing",
+    "archive.broken_header": "holds an extended header that is broken",
+    # A member of an archive
+    "archive.above_members": "exceeds the limit of {most} members",
+    "archive.above_paths": "exceeds the limit of {most} folders and files",
+    "archive.cut_off_within": "is cut off: the archive ends within it",
+    "archive.negative_size": "has a size below 0: the archive is broken",
+    "archive.broken_size": "has a size that is no number: the archive is broken",
+    "archive.broken_member": "cannot be unpacked: it is broken or cut off",
+    "archive.sparse": "is a sparse file, which is not supported",
+    "archive.encrypted": "is encrypted, which is not supported",
+    "archive.compression": "uses an unsupported compression: use deflate",
+    "archive.twice": "is in the archive twice",
+    "archive.both_kinds": "makes {path} both a file and a folder",
+    "archive.same_folded": "is equal to {first} on file systems that ignore case",
+    "archive.nul": "has a NUL byte in its name: the archive is refused",
+    "archive.absolute": "is an absolute path: the archive is refused",
+    "archive.leads_out": "leads out of the archive, which is refused",
+    "archive.link": "is a link, and links are not read from an archive",
+    "archive.special": "is neither a file nor a folder",
+    "archive.not_utf8": "has a name that is not plain UTF-8 text",
+    "archive.long_name": "has a name of more than {most} bytes",
+    "archive.long_path": "has a path of more than {most} bytes",
+    "archive.deep": "is more than {most} folders deep",
+    # The address of a repository
+    "git.address": "must be an address of at most {most} characters without spaces",
+    "git.address_invalid": "is not a valid address",
+    "git.address_scheme": "must be https://host/path, ssh://user@host/path, user@host:path or file:///path",
+    "git.address_unprotected": "must begin with https:// or ssh://: other protocols do not protect what runs as root",
+    "git.address_host": "has an invalid host",
+    "git.address_port": "must not use port 0",
+    "git.address_user": "has an invalid user",
+    "git.address_secrets": "must not contain user or password: enter them in their own fields, which are encrypted",
+    "git.address_password": "must not contain a password: SSH uses a key",
+    "git.address_query": "must end with the repository's path: nothing after a ? or a #",
+    "git.address_file": "must be file:// and an absolute path without ..",
+    "git.address_no_repository": "must name a repository after the host",
+    "git.ref": "must be the name of a branch or a tag",
+    "git.subfolder": "must be a path inside the repository, without ..",
+    # The connection to the server, and its answer
+    "git.host_unknown": "The name {host} cannot be looked up",
+    "git.host_refused": (
+        "{host} is {address}: addresses of this machine and its link are refused, "
+        "unless TEMPLATE_GIT_ALLOW_LOCAL is set"
+    ),
+    "git.host_unreached": "{host} cannot be reached on port {port}",
+    "git.host_unreached_because": "{host} cannot be reached on port {port}: {cause}",
+    "git.ssh_refused": "The server refuses SSH: {reason}",
+    "git.tls_untrusted": "The server's TLS certificate is not trusted",
+    "git.silent": "The server does not answer",
+    "git.detailed": "{reason}: {detail}",
+    "git.not_git": "The server does not speak git: {answer}",
+    "git.not_smart": "The server does not speak git's smart HTTP at this address",
+    "git.redirected": "The server redirects to another one: enter that server's address",
+    "git.status": "The server answered with status {status}",
+    "git.credentials": "The server refused the credentials, or the repository does not exist",
+    "git.gone_or_credentials": "The repository does not exist on the server, or these credentials give no access",
+    "git.gone_or_key": "The repository does not exist on the server, or this key gives no access: {answer}",
+    # The repository
+    "git.file_root_unset": (
+        "Repositories of this machine are read only below TEMPLATE_GIT_FILE_ROOT, which is not set"
+    ),
+    "git.file_root_outside": "This folder is not below TEMPLATE_GIT_FILE_ROOT",
+    "git.file_root_part_outside": "A part of this repository is not below TEMPLATE_GIT_FILE_ROOT",
+    "git.no_repository": "There is no repository in this folder",
+    "git.no_ref": "The repository has no branch or tag {ref}",
+    "git.no_commit": "The repository has no commit",
+    "git.no_commit_at_ref": "This branch or tag does not lead to a commit",
+    "git.no_folder": "The repository has no folder {folder}",
+    "git.large_pack": "The repository is larger than the {most} bytes that are fetched",
+    "git.large": WithRemedy("The repository holds more than the {most} bytes that are read", "Name a subfolder"),
+    "git.many_files": WithRemedy("The repository holds more than the {most} files that are read", "Name a subfolder"),
+    "git.much_memory": "The repository takes more than {most} bytes of memory to read",
+    "git.too_slow": "The repository was not read within {seconds} s",
+    "git.reader_ended": "The repository was not read: it needs too much time or memory",
+    "git.damaged": "The repository is damaged: {error}",
+    "git.damaged_file": "The repository is damaged: a file is none",
+    "git.damaged_folder": "The repository is damaged: a folder is none",
+    "git.folder_missing": "The repository is damaged: a folder is missing",
+    # A path in the repository
+    "git.deep": "is deeper than the {most} folders that are read",
+    "git.bad_name": "has an invalid name",
+    "git.long_name": "has a name that is too long",
+    "git.own_folder": "is a folder of git's own",
+    "git.submodule": "is a submodule, which is not read",
+    "git.link_unmade": "is a link that cannot be made",
+    "git.link_nowhere": "is a link that leads nowhere",
+    "git.special": "is neither a file nor a folder",
+    "git.unwritable": "is there twice or cannot be written: {cause}",
 }

@@ -19,7 +19,7 @@ from fakepve.model import PveError, TaskError
 from fakepve.server import FORMATS
 
 from pve_sandbox.api.access.privileges import Routes
-from pve_sandbox.api.access.tickets import CONSOLE_TICKET_LIFETIME_S
+from pve_sandbox.api.access.sign_in import CONSOLE_TICKET_LIFETIME_S
 from pve_sandbox.api.checks import Values
 from pve_sandbox.api.containers.lifecycle import Containers
 

@@ -1,15 +1,19 @@
-"""System calls by ctypes. The standard library has none of them before Python 3.12.
-
-``launch.py`` uses this module and must start fast: standard library only.
-"""
+"""System calls by ctypes, and the cgroup and the seccomp filter of a guest."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import hashlib
 import os
 import platform
+import shutil
 import signal
+import struct
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
@@ -110,3 +114,116 @@ def fork_as_sibling() -> int:
         None,
         None,
     )
+
+
+_PREFIX = "lxcdb"
+_DELEGATED = ("cgroup.procs", "cgroup.subtree_control", "cgroup.threads")
+_EMPTY_TIMEOUT_S = 30
+_POLL_S = 0.01
+
+
+def hierarchy(mounts: str) -> Path:
+    """Return the mount point of cgroup v2, from the text of /proc/self/mounts. ``OSError`` if none."""
+    for line in mounts.splitlines():
+        _, target, fstype, *_ = line.split(" ")
+        if fstype == "cgroup2":
+            return Path(target)
+    raise FileNotFoundError("cgroup2 is not mounted")
+
+
+class CgroupFolder:
+    """The cgroups of a data folder's guests. ``OSError`` if this machine gives no rights to them."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._top = hierarchy(Path("/proc/self/mounts").read_text(encoding="utf-8"))
+        self._prefix = _PREFIX + hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:8]
+
+    def make(self, vmid: int, owner: int) -> Path:
+        """Create an empty cgroup of ``owner``. Removes one of an earlier run."""
+        self.remove(vmid)
+        folder = self._path(vmid)
+        folder.mkdir(mode=0o755)
+        for path in (folder, *(folder / name for name in _DELEGATED)):
+            os.chown(path, owner, owner)
+        return folder
+
+    def remove(self, vmid: int) -> None:
+        """Remove a cgroup with all below, and kill their processes."""
+        folder = self._path(vmid)
+        if not folder.is_dir():
+            return
+        with contextlib.suppress(OSError):
+            (folder / "cgroup.kill").write_text("1", encoding="ascii")
+        deadline = time.monotonic() + _EMPTY_TIMEOUT_S
+        while True:
+            try:
+                _remove_tree(folder)
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_S)
+            else:
+                return
+
+    def _path(self, vmid: int) -> Path:
+        return self._top / f"{self._prefix}-{vmid}"
+
+
+def _remove_tree(folder: Path) -> None:
+    for inner in [path for path in folder.iterdir() if path.is_dir()]:
+        _remove_tree(inner)
+    folder.rmdir()
+
+
+# (AUDIT_ARCH, numbers of chown, fchown, lchown, fchownat, setgroups and the set*id calls)
+_GENERIC = (54, 55, 143, 144, 145, 146, 147, 149, 151, 152, 159)
+_CALLS = {
+    "x86_64": (0xC000003E, (92, 93, 94, 260, 105, 106, 113, 114, 116, 117, 119, 122, 123)),
+    "aarch64": (0xC00000B7, _GENERIC),
+    "riscv64": (0xC00000F3, _GENERIC),
+}
+_LOAD_WORD, _JUMP_EQUAL, _RETURN = 0x20, 0x15, 0x06
+_NUMBER_OFFSET, _ARCH_OFFSET = 0, 4
+_ALLOW, _SAY_YES = 0x7FFF0000, 0x00050000
+_HELP_TIMEOUT_S = 10
+_LOADER = """
+import ctypes, os, sys
+code = open(sys.argv[1], "rb").read()
+class Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+program = Program(len(code) // 8, code)
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.byref(program), 0, 0):
+    sys.exit(f"seccomp: {os.strerror(ctypes.get_errno())}")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def _instruction(code: int, if_true: int, if_false: int, operand: int) -> bytes:
+    return struct.pack("=HBBI", code, if_true, if_false, operand)
+
+
+def program(machine: str = "") -> bytes:
+    """The filter for the system calls of this machine. It allows those of other architectures."""
+    architecture, calls = _CALLS[machine or platform.machine()]
+    lines = [
+        _instruction(_LOAD_WORD, 0, 0, _ARCH_OFFSET),
+        _instruction(_JUMP_EQUAL, 0, len(calls) + 1, architecture),
+        _instruction(_LOAD_WORD, 0, 0, _NUMBER_OFFSET),
+        *(_instruction(_JUMP_EQUAL, len(calls) - place, 0, number) for place, number in enumerate(calls)),
+        _instruction(_RETURN, 0, 0, _ALLOW),
+        _instruction(_RETURN, 0, 0, _SAY_YES),
+    ]
+    return b"".join(lines)
+
+
+def write_filter(folder: Path) -> list[str]:
+    """Write the filter to ``folder``. Returns the prefix that runs a command with it."""
+    path = folder / "one-user.bpf"
+    path.write_bytes(program())
+    setpriv = shutil.which("setpriv")
+    if setpriv:
+        shown = subprocess.run([setpriv, "--help"], capture_output=True, check=False, timeout=_HELP_TIMEOUT_S)
+        if b"--seccomp-filter" in shown.stdout:
+            return [setpriv, "--no-new-privs", "--seccomp-filter", str(path), "--"]
+    return [sys.executable, "-I", "-S", "-c", _LOADER, str(path)]

@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pve_sandbox.guests.namespaces import kernel
-from pve_sandbox.guests.network import nftables
+from pve_sandbox.guests.network import netlink
 from pve_sandbox.guests.network.netlink import RouteSocket
 
 BRIDGE = "gbr0"
@@ -108,9 +108,9 @@ def _write(path: str, text: str) -> None:
 def _apply_rules(config: Mapping[str, Any], tcp_port: int, dns_port: int) -> str:
     """Set the packet rules. Returns why the guests have no network, else ""."""
     gateway = ipaddress.IPv4Interface(config["gateway"])
-    rules = nftables.RouterRules(BRIDGE, UPLINK, gateway.network, gateway.ip, tcp_port, dns_port)
+    rules = netlink.RouterRules(BRIDGE, UPLINK, gateway.network, gateway.ip, tcp_port, dns_port)
     try:
-        nftables.apply(rules)
+        netlink.apply(rules)
     except OSError as error:
         return str(error)
     return ""

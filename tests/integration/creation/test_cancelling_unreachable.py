@@ -18,7 +18,7 @@ from lxc_dashboard.services.creation import cancel as settling
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.kind import CREATION
 from lxc_dashboard.services.creation.steps import sync
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.engine.run import Checkpoint
 from tests.integration.creation.cancelled import (
     ALL_PROCESSES,
     SLEEPS,

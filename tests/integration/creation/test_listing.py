@@ -9,8 +9,7 @@ import pytest
 from lxc_dashboard.db.models import CREATE_KIND, Container, Job, JobState
 from lxc_dashboard.db.repositories.leases import Place
 from lxc_dashboard.services.creation import service
-from lxc_dashboard.services.jobs.listing import Wanted, page_of
-from lxc_dashboard.services.jobs.pulse import pulse, pulse_of
+from lxc_dashboard.services.jobs.listing import Wanted, page_of, pulse, pulse_of
 from tests.integration.creation.conftest import content_of, spec_of, store
 from tests.integration.endpoints import sign_in
 
@@ -121,7 +120,7 @@ async def test_the_pulse_tells_what_runs_before_what_is_new(lab: Lab, monkeypatc
     running = await add(lab.rt, lab.session, 500, JobState.RUNNING)
     for number in range(5):
         await add(lab.rt, lab.session, 501 + number, JobState.DONE)
-    monkeypatch.setattr("lxc_dashboard.services.jobs.pulse.NEWEST", 2)
+    monkeypatch.setattr("lxc_dashboard.services.jobs.listing.NEWEST", 2)
     found = await pulse(lab.rt, lab.session.endpoint_id)
     assert found[0].id == running
     assert len(found) == 2

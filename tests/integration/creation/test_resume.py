@@ -19,8 +19,8 @@ from lxc_dashboard.services.creation import service
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.jobs.engine import execution as engine
 from lxc_dashboard.services.jobs.engine import reaper, ticket
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.engine.recorder import LeaseLostError, Recorder
+from lxc_dashboard.services.jobs.engine.run import Checkpoint
 from lxc_dashboard.settings import Settings
 from tests.integration.creation.conftest import content_of
 from tests.integration.creation.counting import Killed, check_exact, counting, let_go

@@ -13,7 +13,7 @@ from lxc_dashboard.db.journal import Journal
 from lxc_dashboard.db.models import Container, EventType, Job, Phase
 from lxc_dashboard.db.repositories.events import Batch, NewEvent
 from lxc_dashboard.errors import DashboardError, LeaseGoneError, ServiceUnavailableError
-from lxc_dashboard.timing import Timing
+from lxc_dashboard.settings import Timing
 from tests.integration.db.counted import Counted
 from tests.integration.db.runs import queued
 

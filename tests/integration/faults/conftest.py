@@ -16,8 +16,7 @@ import pytest_asyncio
 from lxc_dashboard.commands.demo.prepare import register_sandbox
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.templates.sources.sync import sync_folder
-from lxc_dashboard.settings import Settings
-from lxc_dashboard.timing import Timing
+from lxc_dashboard.settings import Settings, Timing
 from pve_sandbox.demo_cluster import DemoCluster
 from pve_sandbox.guests import pick_host
 from pve_sandbox.node import SandboxNode

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from lxc_dashboard.db.models import JobState
-from lxc_dashboard.timing import Timing
+from lxc_dashboard.settings import Timing
 from tests.e2e.stack import Child
 from tests.integration.faults.lab import RECOVERY_S, AskedJob, Lab
 from tests.integration.faults.test_two_workers import times_said

@@ -16,7 +16,7 @@ from lxc_dashboard.embedded import EmbeddedServices
 from lxc_dashboard.errors import ServiceUnavailableError
 from lxc_dashboard.services.jobs.events.follow import follow
 from lxc_dashboard.services.jobs.events.lines import ProgressEvent
-from lxc_dashboard.timing import Timing
+from lxc_dashboard.settings import Timing
 from tests.integration.faults.conftest import open_lab
 from tests.integration.faults.lab import RECOVERY_S, AskedJob, Lab
 from tests.integration.faults.templates import LINES

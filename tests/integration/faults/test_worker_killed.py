@@ -16,7 +16,7 @@ import pytest_asyncio
 from lxc_dashboard.db.models import JobState
 from lxc_dashboard.guest.base import STATE_FOLDER
 from lxc_dashboard.services.creation import service
-from lxc_dashboard.timing import Timing
+from lxc_dashboard.settings import Timing
 from tests.integration.faults.gates import CREATE, START, Gate
 from tests.integration.faults.lab import RECOVERY_S, AskedJob, Lab
 from tests.integration.faults.templates import LINES

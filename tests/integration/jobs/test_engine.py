@@ -17,8 +17,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as searched
 from hypothesis import strategies as st
 
-from lxc_dashboard.settings import Settings
-from lxc_dashboard.timing import Timing
+from lxc_dashboard.settings import Settings, Timing
 from tests.integration.jobs.gates import Death, Fault, How
 from tests.integration.jobs.subjects import SUBJECTS
 from tests.integration.jobs.workers import Workers

@@ -14,7 +14,7 @@ from lxc_dashboard.errors import InvalidCredentialsError, UnreachableError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import limits, sessions
 from lxc_dashboard.settings import Settings
-from pve_sandbox.api.access import tickets
+from pve_sandbox.api.access import sign_in
 from tests.e2e.stack import Stack, free_port
 from tests.integration.web.conftest import Visitor
 
@@ -133,7 +133,7 @@ async def test_the_second_step_is_a_form_of_its_own(visitor: Visitor, stack: Sta
 def code_of(stack: Stack) -> str:
     import time
 
-    return tickets.code_at(stack.sandbox["tfa_secret"], int(time.time()) // tickets.STEP_S)
+    return sign_in.code_at(stack.sandbox["tfa_secret"], int(time.time()) // sign_in.STEP_S)
 
 
 async def test_the_second_step_can_be_left(visitor: Visitor) -> None:

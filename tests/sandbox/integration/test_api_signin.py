@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pve_sandbox.api.access import tickets
+from pve_sandbox.api.access import sign_in
 from pve_sandbox.demo_cluster import DEMO_PASSWORD, OPERATOR_PRIVILEGES, RECOVERY_KEYS, DemoCluster
 from pve_sandbox.node import SandboxNode
 from tests.sandbox.integration.api_session import anonymous, signed_in
@@ -27,14 +27,14 @@ async def node(tmp_path: Path) -> AsyncIterator[SandboxNode]:
 
 @pytest.mark.parametrize(("at", "code"), RFC_CODES.items())
 def test_one_time_codes_are_those_of_the_standard(at: int, code: str) -> None:
-    assert tickets.code_at(RFC_SECRET, at // tickets.STEP_S) == code
-    assert tickets.matching_step(RFC_SECRET, code, at, 0) == at // tickets.STEP_S
+    assert sign_in.code_at(RFC_SECRET, at // sign_in.STEP_S) == code
+    assert sign_in.matching_step(RFC_SECRET, code, at, 0) == at // sign_in.STEP_S
 
 
 @pytest.mark.parametrize(("later_s", "good"), [(-60, False), (-30, True), (0, True), (30, True), (60, False)])
 def test_a_code_is_good_one_step_early_and_one_late(later_s: int, good: bool) -> None:
-    code = tickets.code_at(RFC_SECRET, 1000)
-    assert (tickets.matching_step(RFC_SECRET, code, 1000 * tickets.STEP_S + later_s, 0) is not None) is good
+    code = sign_in.code_at(RFC_SECRET, 1000)
+    assert (sign_in.matching_step(RFC_SECRET, code, 1000 * sign_in.STEP_S + later_s, 0) is not None) is good
 
 
 async def test_a_one_time_code_is_valid_once(node: SandboxNode) -> None:

@@ -16,8 +16,8 @@ from pve_sandbox.guests import pick_host
 from pve_sandbox.guests.host import GuestHost, GuestSpec, run_in
 from pve_sandbox.guests.kind import ROOT
 from pve_sandbox.guests.namespaced import NamespaceHost
-from pve_sandbox.guests.network import uplink as network
-from pve_sandbox.guests.network.uplink import link_name, routed_networks
+from pve_sandbox.guests.network import relay as network
+from pve_sandbox.guests.network.relay import link_name, routed_networks
 from tests.sandbox.integration.mirrors import mirror_is_near
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="guests that the machine reaches by network need root")

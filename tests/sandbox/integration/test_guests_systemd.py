@@ -10,7 +10,7 @@ import pytest
 from pve_sandbox.errors import GuestError
 from pve_sandbox.guests import pick_host
 from pve_sandbox.guests.host import GuestHost, GuestSpec, run_in
-from pve_sandbox.guests.namespaces.cgroup import CgroupFolder, hierarchy
+from pve_sandbox.guests.namespaces.kernel import CgroupFolder, hierarchy
 
 pytestmark = pytest.mark.full
 

@@ -14,10 +14,9 @@ import pytest
 
 from pve_sandbox.guests.host import GuestSpec
 from pve_sandbox.guests.kind import GuestRecord
-from pve_sandbox.guests.rootfs import machine
-from pve_sandbox.guests.rootfs.archive import BaseArchive
+from pve_sandbox.guests.rootfs import base
 from pve_sandbox.guests.rootfs.base import Base, load_base, unused_bases
-from pve_sandbox.guests.rootfs.debian import Control, Database
+from pve_sandbox.guests.rootfs.debian import BaseArchive, Control, Database
 
 PASSWD = "root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1::/:/bin/false\nada:x:1000:1000::/home/ada:/bin/bash\n+::::::\n"
 GROUP = "root:x:0:\nadm:x:4:ada\nada:x:1000:\n"
@@ -72,7 +71,7 @@ def text_of(tar: tarfile.TarFile, name: str) -> str:
 
 
 def test_a_copy_of_the_machine_holds_its_system_and_nothing_of_its_people(root: Path) -> None:
-    with written(root, lambda archive: machine.write_system(archive, root)) as tar:
+    with written(root, lambda archive: base.write_system(archive, root)) as tar:
         assert text_of(tar, "usr/bin/program") == "program"
         assert tar.getmember("usr/bin/program").mode == 0o4755
         assert tar.getmember("usr/bin/alias").linkname == "program"
@@ -87,7 +86,7 @@ def test_a_copy_of_the_machine_holds_its_system_and_nothing_of_its_people(root: 
 
 
 def test_a_copy_of_the_machine_keeps_the_folders_of_what_is_left_out(root: Path) -> None:
-    with written(root, lambda archive: machine.write_system(archive, root)) as tar:
+    with written(root, lambda archive: base.write_system(archive, root)) as tar:
         assert tar.getmember("usr/share/doc/program").isdir()
         assert "usr/share/doc/program/README" not in tar.getnames()
 
@@ -134,8 +133,8 @@ def test_bases_that_no_guest_lies_over_are_named_for_removal(tmp_path: Path) -> 
     guests = tmp_path / "guests"
     (guests / "101").mkdir(parents=True)
     GuestRecord(GuestSpec(101, "web-01"), "10.77.5.111/24", base="used").save(guests / "101")
-    for base in (old, in_use):
-        os.close(base.hold(guests))
+    for unused in (old, in_use):
+        os.close(unused.hold(guests))
     held = open_one.hold(tmp_path / "others")
     made(bases, "another-users", "1000")
     (bases / "killed.left").mkdir()

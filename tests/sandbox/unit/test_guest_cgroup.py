@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pve_sandbox.guests.namespaces.cgroup import hierarchy
+from pve_sandbox.guests.namespaces.kernel import hierarchy
 
 HYBRID = """proc /proc proc rw 0 0
 cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0

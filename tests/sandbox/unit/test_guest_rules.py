@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pve_sandbox.guests.host import GuestSpec
 from pve_sandbox.guests.kind import GuestRecord, choose_address
-from pve_sandbox.guests.namespaces import seccomp
+from pve_sandbox.guests.namespaces import kernel
 from pve_sandbox.guests.network import netlink
 from pve_sandbox.guests.network.relay import is_refused, nameservers
 
@@ -113,8 +113,8 @@ def run_filter(program: bytes, architecture: int, number: int) -> int:
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64", "riscv64"])
 def test_the_filter_matches_only_changes_of_owner_and_user(machine: str) -> None:
-    architecture, calls = seccomp._CALLS[machine]
-    program = seccomp.program(machine)
+    architecture, calls = kernel._CALLS[machine]
+    program = kernel.program(machine)
     pretended = {number for number in range(600) if run_filter(program, architecture, number) == 0x00050000}
     assert pretended == set(calls)
     assert {run_filter(program, architecture + 1, number) for number in range(600)} == {0x7FFF0000}

@@ -10,7 +10,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pve_sandbox.guests.simulated import SimulatedHost
+from pve_sandbox.guests.selection import SimulatedHost
 from pve_sandbox.ssh.door import PctCall, pct_call
 from pve_sandbox.ssh.pct import Caller, Pct, Reply
 

@@ -20,7 +20,7 @@ from lxc_dashboard.services.jobs.events.lines import plain, shown
 
 if TYPE_CHECKING:
     from lxc_dashboard.guest.base import Door
-    from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
+    from lxc_dashboard.services.jobs.engine.run import Checkpoint
     from lxc_dashboard.services.templates.model import FileEntry
 
 PREPARE: Final = "deploy.prepare"

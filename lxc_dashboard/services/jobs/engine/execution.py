@@ -15,10 +15,9 @@ from lxc_dashboard.errors import DashboardError, LeaseGoneError, ServiceUnavaila
 from lxc_dashboard.services.jobs import kinds
 from lxc_dashboard.services.jobs.codes import EventCode, JobCode
 from lxc_dashboard.services.jobs.engine import ending, slots, ticket
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.engine.ending import Ending, Lease, new_owner
 from lxc_dashboard.services.jobs.engine.recorder import LeaseLostError, Recorder
-from lxc_dashboard.services.jobs.engine.run import Run
+from lxc_dashboard.services.jobs.engine.run import Checkpoint, Run
 from lxc_dashboard.services.jobs.kinds import BeginAgainError, Kind, StandstillError, Step, kind_of
 
 if TYPE_CHECKING:

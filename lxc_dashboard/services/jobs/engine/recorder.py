@@ -14,7 +14,7 @@ from lxc_dashboard.db.models import EventType
 from lxc_dashboard.db.repositories.events import Batch, NewEvent, StoredEvent, lease_gone
 from lxc_dashboard.errors import ConflictError, ServiceUnavailableError
 from lxc_dashboard.messages import Message
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.engine.run import Checkpoint
 from lxc_dashboard.services.jobs.events import lines as events
 
 if TYPE_CHECKING:

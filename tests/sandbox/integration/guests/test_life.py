@@ -16,7 +16,7 @@ import pytest
 from pve_sandbox.errors import ConflictError, GuestError, NotFoundError
 from pve_sandbox.guests import pick_host
 from pve_sandbox.guests.host import GuestHost, GuestSpec, run_in
-from pve_sandbox.guests.network.uplink import link_name
+from pve_sandbox.guests.network.relay import link_name
 from tests.sandbox.integration.guests.guest_commands import DEADLINE_S, PROJECT, VMID, output_of, status_of, until
 
 MANY = 6

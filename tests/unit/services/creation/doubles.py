@@ -9,7 +9,7 @@ from typing import Any
 
 from lxc_dashboard import text
 from lxc_dashboard.db.models import EventType
-from lxc_dashboard.timing import Timing
+from lxc_dashboard.settings import Timing
 
 
 def always(value: object) -> Callable[..., Any]:

@@ -11,8 +11,8 @@ from lxc_dashboard.errors import SessionExpiredError
 from lxc_dashboard.services.creation import downloads
 from lxc_dashboard.services.creation.cancel import stop_without_pve
 from lxc_dashboard.services.creation.steps.create import CREATE
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.engine.recorder import Recorder
+from lxc_dashboard.services.jobs.engine.run import Checkpoint
 from lxc_dashboard.services.jobs.kinds import Left
 from tests.unit.services.creation.doubles import tells
 

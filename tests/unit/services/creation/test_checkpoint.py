@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.services.creation.service import from_failed_step
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.engine.run import Checkpoint
 from lxc_dashboard.services.jobs.events.follow import _Follower
 from lxc_dashboard.services.jobs.events.lines import ProgressEvent, decode, encode
 

@@ -24,9 +24,9 @@ from lxc_dashboard.services.creation.ownership import CREATE_LOCK, Claim
 from lxc_dashboard.services.creation.steps import deploy, finalize, notes
 from lxc_dashboard.services.creation.steps.create import CREATE
 from lxc_dashboard.services.jobs.engine import pve_tasks
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.engine.recorder import LeaseLostError, Recorder
-from lxc_dashboard.timing import Timing
+from lxc_dashboard.services.jobs.engine.run import Checkpoint
+from lxc_dashboard.settings import Timing
 from tests.unit.services.creation.doubles import Node, always, database, tells, with_door, without_doors
 
 VMID = 101

@@ -16,7 +16,7 @@ from lxc_dashboard.services.creation import ownership
 from lxc_dashboard.services.creation.access import ENTRY_PRIVILEGES
 from lxc_dashboard.services.creation.steps import notes
 from lxc_dashboard.services.creation.steps.create import CREATE
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.engine.run import Checkpoint
 from tests.unit.services.creation.doubles import Node, Saying, always, with_door, without_doors
 from tests.unit.services.creation.wish import SPEC
 

@@ -17,7 +17,7 @@ from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.steps import sync
 from lxc_dashboard.services.creation.steps.start import START
 from lxc_dashboard.services.creation.steps.sync import Liveness, refuse_stopped
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.engine.run import Checkpoint
 from tests.worded import remedy
 
 LONG_S = 1000.0

@@ -15,7 +15,7 @@ from lxc_dashboard.services.creation.access import NoWay
 from lxc_dashboard.services.creation.codes import FailureCode
 from lxc_dashboard.services.creation.steps import finalize
 from lxc_dashboard.services.creation.steps.deploy import door_of
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.engine.run import Checkpoint
 from tests.unit.services.creation.doubles import tells
 from tests.worded import remedy
 

@@ -14,7 +14,7 @@ from lxc_dashboard.proxmox.schemas import LxcConfig, Resource
 from lxc_dashboard.services.creation import ownership
 from lxc_dashboard.services.creation.ownership import Claim
 from lxc_dashboard.services.creation.steps import finalize, notes
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.engine.run import Checkpoint
 from tests.unit.services.creation.doubles import always
 from tests.unit.services.creation.wish import SPEC
 

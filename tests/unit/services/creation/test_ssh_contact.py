@@ -11,7 +11,7 @@ import pytest
 from lxc_dashboard.errors import GuestError, GuestUnreachableError, PhaseFailedError
 from lxc_dashboard.services.creation import access, contact
 from lxc_dashboard.services.creation.access import Entrance
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.engine.run import Checkpoint
 from tests import worded
 
 HOST = "10.0.0.5"

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from lxc_dashboard.db.models import CREATE_KIND, JobState
-from lxc_dashboard.services.jobs.pulse import JobPulse
+from lxc_dashboard.services.jobs.listing import JobPulse
 from lxc_dashboard.state.jobs import hubs as jobs_hub
 from lxc_dashboard.state.jobs.hubs import JobsHub
 

@@ -14,8 +14,7 @@ from lxc_dashboard.db.repositories.leases import Place
 from lxc_dashboard.services.creation.report import Mark, PhaseReport, StepReport
 from lxc_dashboard.services.creation.views import CreationView, creation_view
 from lxc_dashboard.services.jobs.kinds import _KINDS
-from lxc_dashboard.services.jobs.listing import Wanted
-from lxc_dashboard.services.jobs.pulse import JobPulse
+from lxc_dashboard.services.jobs.listing import JobPulse, Wanted
 from lxc_dashboard.services.jobs.views import job_view
 from lxc_dashboard.state.jobs.job import barred, phase_row, unknown_note
 from lxc_dashboard.state.jobs.rows import JobRow, View, kinds_of, line_of, moved, row_of, title_of, word_of

@@ -15,7 +15,7 @@ from lxc_dashboard.proxmox.tasks import TaskResult
 from lxc_dashboard.services.creation.codes import FailureCode
 from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.services.creation.steps import create, notes
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.engine.run import Checkpoint
 from tests.unit.services.creation.doubles import always, tells
 from tests.unit.services.creation.wish import SPEC
 from tests.worded import remedy

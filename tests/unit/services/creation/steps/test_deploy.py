@@ -13,7 +13,7 @@ from lxc_dashboard.errors import PhaseFailedError, WrongGuestError
 from lxc_dashboard.guest.base import CommandResult
 from lxc_dashboard.proxmox.schemas import LxcConfig
 from lxc_dashboard.services.creation.steps import deploy, notes, sync
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.engine.run import Checkpoint
 from lxc_dashboard.services.templates.model import FileEntry
 from tests.unit.services.creation.doubles import Saying, always, tells
 from tests.worded import cause

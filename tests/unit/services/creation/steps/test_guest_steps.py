@@ -13,7 +13,7 @@ from lxc_dashboard.errors import PhaseFailedError
 from lxc_dashboard.guest.base import CommandResult
 from lxc_dashboard.guest.supervisor import Outcome, StepEnd
 from lxc_dashboard.services.creation.steps.sync import GuestStep, run_step
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.engine.run import Checkpoint
 from tests.unit.services.creation.doubles import always, tells
 from tests.worded import remedy
 

@@ -17,7 +17,7 @@ from lxc_dashboard.proxmox.schemas import GuestStatus, Interface, LxcConfig
 from lxc_dashboard.proxmox.tasks import TaskResult
 from lxc_dashboard.services.creation.form.spec import ExtraPackage
 from lxc_dashboard.services.creation.steps import notes, start
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.engine.run import Checkpoint
 from lxc_dashboard.services.templates.model import TemplateConfig, TemplateContent
 from tests.unit.services.creation.doubles import Saying, always, database, tells
 from tests.unit.services.creation.wish import SPEC

@@ -12,8 +12,7 @@ from lxc_dashboard.db.models import CREATE_KIND, Container, Job
 from lxc_dashboard.errors import LeaseGoneError
 from lxc_dashboard.services.creation.steps import create
 from lxc_dashboard.services.creation.steps.create import CREATE
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
-from lxc_dashboard.services.jobs.engine.run import Guest
+from lxc_dashboard.services.jobs.engine.run import Checkpoint, Guest
 from lxc_dashboard.services.jobs.kinds import BeginAgainError
 from tests.unit.services.creation.doubles import Saying, always, database, tells
 from tests.unit.services.creation.wish import SPEC

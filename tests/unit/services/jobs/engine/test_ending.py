@@ -15,9 +15,9 @@ from lxc_dashboard.services.creation.form.spec import PasswordMode
 from lxc_dashboard.services.creation.kind import CREATION
 from lxc_dashboard.services.creation.steps.create import CREATE
 from lxc_dashboard.services.jobs.engine import ending
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.engine.ending import Ending
 from lxc_dashboard.services.jobs.engine.recorder import LeaseLostError
+from lxc_dashboard.services.jobs.engine.run import Checkpoint
 from lxc_dashboard.services.jobs.kinds import Left
 from tests.unit.services.creation.doubles import Saying, always, database
 from tests.unit.services.creation.wish import SPEC

@@ -25,12 +25,11 @@ from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.kind import CREATION
 from lxc_dashboard.services.jobs.codes import JobCode
 from lxc_dashboard.services.jobs.engine import execution as engine
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.engine.execution import Interruption
 from lxc_dashboard.services.jobs.engine.recorder import LeaseLostError
-from lxc_dashboard.services.jobs.engine.run import Guest
+from lxc_dashboard.services.jobs.engine.run import Checkpoint, Guest
 from lxc_dashboard.services.jobs.kinds import Step
-from lxc_dashboard.timing import Timing
+from lxc_dashboard.settings import Timing
 from tests.unit.services.creation.doubles import Saying, always, database, tells
 
 SILENT = UnreachableError("pve1 cannot be reached")

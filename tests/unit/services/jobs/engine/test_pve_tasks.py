@@ -12,9 +12,9 @@ from lxc_dashboard.errors import ApiError, TaskCancelledError, TaskFailedError, 
 from lxc_dashboard.proxmox.schemas import TaskInfo
 from lxc_dashboard.proxmox.tasks import TaskResult
 from lxc_dashboard.services.jobs.engine import pve_tasks
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.engine.pve_tasks import PveStep, ended_unseen, run_task, stop_task
-from lxc_dashboard.timing import Timing
+from lxc_dashboard.services.jobs.engine.run import Checkpoint
+from lxc_dashboard.settings import Timing
 from tests.unit.services.creation.doubles import Saying, always
 
 NAME = "start.container"

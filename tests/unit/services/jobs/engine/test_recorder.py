@@ -17,8 +17,8 @@ from lxc_dashboard.db.repositories.events import NumberedEvent
 from lxc_dashboard.errors import ConflictError, ServiceUnavailableError
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.jobs.engine import recorder as recorder_module
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
 from lxc_dashboard.services.jobs.engine.recorder import RENEWALS, LeaseLostError, Recorder
+from lxc_dashboard.services.jobs.engine.run import Checkpoint
 from tests.unit.services.creation.doubles import Saying, always, database
 
 ID = uuid4()

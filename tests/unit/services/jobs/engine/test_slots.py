@@ -13,9 +13,9 @@ from lxc_dashboard.messages import Message
 from lxc_dashboard.services.creation import cancel as settling
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.jobs.engine import slots
-from lxc_dashboard.services.jobs.engine.checkpoint import Checkpoint
+from lxc_dashboard.services.jobs.engine.run import Checkpoint
 from lxc_dashboard.services.jobs.kinds import StandstillError
-from lxc_dashboard.timing import Timing
+from lxc_dashboard.settings import Timing
 from tests.unit.services.creation.doubles import Saying, always, database, tells
 
 

@@ -1,4 +1,4 @@
-"""Texts of preflight findings, by their codes: the problem, its consequence, and what to do."""
+"""Texts of the container form and of preflight findings, by their codes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,128 @@ from collections.abc import Mapping
 from typing import Final
 
 from lxc_dashboard.text.messages.remedies import WithRemedy
+
+OF_FORM: Final[Mapping[str, str]] = {
+    # Any field
+    "field.unknown": "There is no such field",
+    "field.unreadable": "This is nothing that the wizard has written",
+    "field.no_text": "Enter text",
+    "field.untypable": "Only characters that can be typed",
+    "field.too_long": "At most {most} characters",
+    "field.no_number": "Enter a whole number",
+    "field.out_of_range": "From {least} to {most}",
+    "field.no_flag": "Either on or off",
+    "field.not_one_of": "One of {choices}",
+    "field.no_list": "Enter a list",
+    "field.needs_template": "This needs a template",
+    # Place, source, names and password
+    "field.no_node": "Choose a node",
+    "field.no_storage": "Choose a storage for the disk",
+    "field.no_bridge": "Choose a bridge",
+    "field.no_template": "Choose a template",
+    "field.no_ostemplate": "Choose an OS template",
+    "field.ostemplate_too_long": "At most {most} characters: rename the file",
+    "field.bad_ostemplate": "This is not an OS template",
+    "field.other_ostemplate": "This is not the selected OS template",
+    "field.system_missing": "{template} is made for {system}, which {node} has not: name another",
+    "field.system_unseen": (
+        "{template} is made for {system}, which no storage that you see on {node} has. Name another OS template, "
+        "or have Datastore.Audit granted to you at the storage that has it (/storage/NAME)"
+    ),
+    "field.no_hostname": "Enter a hostname",
+    "field.hostname_too_long": "At most {most} characters, including the domain: Linux accepts no longer name",
+    "field.bad_hostname": "Letters, digits and hyphens; each part begins and ends with a letter or digit, 63 at most",
+    "field.hostname_is_number": "The last part cannot be a number alone",
+    "field.vmid_ours": "{vmid} is held by a container of this dashboard",
+    "field.vmid_in_pve": "{vmid} is taken in PVE",
+    "field.vmid_taken": "{vmid} was taken in the meantime",
+    "field.bad_tag": "{tag!r} is not a tag: use letters and digits, and _ . + - after the first",
+    "field.bad_pool": "This is not the name of a pool",
+    "field.no_password": "Enter a password, or have one generated",
+    "field.password_too_short": "At least {least} characters",
+    "field.password_too_long": "At most {most} bytes: Linux accepts no longer password",
+    "field.password_unprintable": "Only printable characters",
+    # Packages and scripts
+    "field.no_package_refs": "Choose packages of the template",
+    "field.no_package": "Enter a manager and a package",
+    "field.bad_package": "{spec!r} is not a package of {manager}",
+    "field.custom_package": "A package with commands of its own can only come from a template",
+    "field.bad_manager": "{manager!r} is not a package manager",
+    "field.script_twice": "Each script runs once",
+    # Addresses and names in the network
+    "field.no_cidr": "Enter an IPv{version} address with its prefix, such as {example}",
+    "field.bad_prefix": "PVE takes a prefix from /{least} to /{most}",
+    "field.network_address": "This is the network's own address",
+    "field.broadcast_address": "This is the network's broadcast address",
+    "field.address_held": "{address} is the address of CT {vmid} {hostname}",
+    "field.no_gateway": "Enter an IPv{version} address without a prefix",
+    "field.gateway_is_own": "The gateway cannot be the container's own address",
+    "field.bad_nameserver": "{word!r} is not an address. Separate addresses with spaces",
+    "field.nameserver_zone": "{word!r}: only after an address of fe80::/64 may an interface stand, such as fe80::1%eth0",
+    "field.bad_domain": "{word!r} is not a domain",
+    "field.no_range": "Enter the first and the last address with their prefix, such as {example}",
+    "field.range.bad_address": "{word} is not an address: enter a range, for example {example}",
+    "field.range.mixed": "The first and the last address are of different kinds",
+    "field.range.version": "Enter IPv{version} addresses, such as {example}",
+    "field.range.backwards": "The last address comes before the first one",
+    "field.range.two_networks": "{first} and {last} are not in one network of /{prefix}",
+    "field.range.too_long": "At most {most} addresses",
+    "field.range.unusable": "A guest cannot have these addresses",
+    "field.range.of_network": "No guest can have these: they are the network's own and its broadcast address",
+    "field.range.taken": "It is all taken",
+    "field.range.short": "{free} of its addresses are free, {wanted} are needed",
+    # Mount points
+    "field.no_mounts": "Enter a list of mount points",
+    "field.too_many_mounts": "PVE takes {most} at most",
+    "field.no_mount_source": "Choose a storage, or a folder of the node by its whole path",
+    "field.mount_source_root": "Enter the whole path of a folder on the node",
+    "field.mount_source_equals": "PVE mounts no folder whose path holds =",
+    "field.mount_path_root": "The root is the container's disk: enter a folder below it",
+    "field.mount_path_of_system": "{path} belongs to the container's system",
+    "field.mount_path_twice": "Another mount point has this path",
+    "field.bad_path": "Enter a whole path, such as /srv/data, without commas and backslashes",
+    "field.path_steps_aside": "PVE takes no path with . or .. in it",
+    "field.no_backup_of_bind": "Only a volume of a storage is part of backups",
+    # SSH keys
+    "field.too_many_keys": "At most {most} keys",
+    "field.keys_too_long": "At most {most} characters in all keys together",
+    "field.key_private": "This is a private key: enter the public one, which ends with .pub",
+    "field.key_too_long": "Key {number} is longer than {most} characters",
+    "field.key_dsa": "Key {number} is a DSA key, which OpenSSH no longer accepts. Use another, for example ssh-ed25519",
+    "field.bad_key": "Key {number} is not a complete public SSH key, such as ssh-ed25519 AAAA... name",
+    # Several containers
+    "field.vmid_of_several": "Leave it empty: each of several containers gets a vmid of its own",
+    "field.address_of_several": "Several containers cannot have one address: enter a range, or choose another mode",
+    "field.no_pattern": "Enter a pattern such as {example}",
+    "field.pattern_braces": "Each {{ has a }} of its own, and none stands in another",
+    "field.pattern_single": "Say in braces what differs, such as {example}",
+    "field.pattern_too_many": "At most {most} at once; these are {names}",
+    "field.pattern_twice": "{name} comes twice",
+    "field.pattern_bad_choice": "{{{choice}}} is neither a span such as {{1..5}} nor a list such as {{a,b}}",
+    "field.pattern_bad_name": "{name}: {reason}",
+    "field.pattern_empty_name": "An empty name: {reason}",
+    # Comments in the commands that create the same container
+    "command.no_token_features": "PVE refuses {features} to every API token, also to those of {root}.",
+    "command.no_token_folders": "PVE refuses folders of the node to every API token, also to those of {root}.",
+    "command.no_token_both": "PVE refuses {features}, folders of the node to every API token, also to those of {root}.",
+    "command.root_instead": "It takes them from {root} itself: with a ticket and its CSRF token, or by pct on the node.",
+    "command.task_awaited": "When that task has ended:",
+    # Choices that a node offers
+    "offer.no_node": "No node is online, or none may be seen by this user",
+    "offer.unlisted": "{what}: {reason}",
+    "offer.no_ostemplates_seen": (
+        "OS templates: you see no storage on {node} that holds any. "
+        "You need Datastore.Audit at one that does (/storage/NAME)"
+    ),
+    "offer.storages": "storages",
+    "offer.storage_rights": "rights at storages",
+    "offer.bridges": "bridges",
+    "offer.pools": "pools",
+    "offer.next_vmid": "the next vmid",
+    "offer.ostemplates": "OS templates on {storage}",
+    "offer.appliances": "OS templates to download",
+}
+
 
 _OTHER_ADDRESS: Final = "Choose another address"
 _CHECK_GATEWAY: Final = "Check it"
