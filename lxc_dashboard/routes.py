@@ -154,7 +154,7 @@ def api_creation(job_id: UUID | str) -> str:
 
 
 def api_act(vmid: int | str, act: str) -> str:
-    """An act in the API for programs: ``start``, ``shutdown``, ``stop``, ``reboot``."""
+    """An act in the API for programs, such as ``start`` or ``snapshots``."""
     return f"{API_CONTAINERS}/{vmid}/{act}"
 
 

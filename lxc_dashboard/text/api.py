@@ -28,7 +28,13 @@ API_KEY: Final = (
     "A UUID that becomes the job's id. A repeated request creates nothing: the answer is 200 with the first creation, "
     "whatever its body is"
 )
-API_ACT: Final = "Start, shut down, stop or restart a container. A worker does it as a job"
+API_ACTS: Final[Mapping[str, str]] = {
+    "container.start": "Start a container",
+    "container.shutdown": "Shut a container down. PVE stops it if it does not shut down in time",
+    "container.stop": "Stop a container without a shutdown",
+    "container.reboot": "Restart a container",
+    "snapshot.create": "Take a snapshot of a container",
+}
 API_ACT_KEY: Final = (
     "A UUID that becomes the job's id. A repeated request starts nothing: the answer is 200 with the job of that id, "
     "whatever else it sends"
@@ -132,6 +138,8 @@ API_NOT_AN_OBJECT: Final = "The body must be a JSON object"
 API_METHOD_NOT_ALLOWED: Final = "Allowed methods: {methods}"
 API_PARAMETER_UNKNOWN: Final = "This parameter does not exist"
 API_JOB_UNKNOWN: Final = "This job does not exist or was removed"
+API_REQUIRED: Final = "Is required"
+API_VALUE_INVALID: Final = "Is invalid: {rule}"
 API_NOT_A_UUID: Final = "Must be a UUID"
 API_NOT_A_BOOLEAN: Final = "Must be true or false"
 API_OUT_OF_RANGE: Final = "Must be a whole number from {least} to {most}"

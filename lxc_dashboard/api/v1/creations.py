@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import msgspec
 from starlette.responses import Response
 
 from lxc_dashboard import routes, text
-from lxc_dashboard.api.request import BODY_BYTES, read_body
-from lxc_dashboard.api.v1.answers import Creations, Secrets, answer, creation_of, job_of, problem
+from lxc_dashboard.api.v1.answers import Creations, Secrets, answer, creation_of, job_of
+from lxc_dashboard.api.v1.body import object_of
 from lxc_dashboard.api.v1.parameters import (
     LIMIT_DEFAULT,
     LIMIT_MAX,
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 NAME_CHARS: Final = 255
-_OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 async def create(request: Request) -> Response:
@@ -45,7 +43,7 @@ async def create(request: Request) -> Response:
     job_id = key or new_id()
     if key and await is_known(rt, session, key):
         return answer(creation_of(await service.get_job(rt, session, job_id)))
-    body = await _object(request)
+    body = await object_of(request)
     if isinstance(body, Response):
         return body
     spec, secrets = await validation.completed(rt, session, body)
@@ -79,7 +77,7 @@ async def log(request: Request) -> Response:
 async def reveal(request: Request) -> Response:
     """Body ``{"name"}``: the credentials of one service."""
     rt, session, job_id = job_of_path(request)
-    body = await _object(request)
+    body = await object_of(request)
     if isinstance(body, Response):
         return body
     name = body.get("name")
@@ -113,17 +111,3 @@ async def destroy(request: Request) -> Response:
         raise InvalidInputError({"vmid": text.API_VMID_MISSING.format(vmid=view.vmid)})
     destroying = await service.destroy(rt, session, job_id)
     return answer(job_of(await jobs.get_job(rt, session, destroying)), 202, Location=routes.api_job(destroying))
-
-
-async def _object(request: Request) -> dict[str, Any] | Response:
-    """The body's JSON object, or a 413 or 415 response. Raises ``InvalidInputError`` for invalid JSON."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        return problem(415, text.API_NOT_JSON)
-    body = await read_body(request)
-    if body is None:
-        return problem(413, text.API_BODY_TOO_LARGE.format(mib=BODY_BYTES >> 20))
-    try:
-        return _OBJECT.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidInputError({}, text.API_NOT_AN_OBJECT) from error

@@ -1,44 +1,35 @@
-"""Acts on containers, and jobs of all kinds: list, read, log, cancel, retry."""
+"""Jobs of all kinds: list, read, log, cancel, retry."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.api.v1.answers import Jobs, answer, job_of
-from lxc_dashboard.api.v1.parameters import LIMIT_DEFAULT, LIMIT_MAX, job_of_path, key_of, number, session_of, uuid_of
+from lxc_dashboard.api.v1.parameters import (
+    LIMIT_DEFAULT,
+    LIMIT_MAX,
+    VMID_MAX,
+    VMID_MIN,
+    job_of_path,
+    key_of,
+    number,
+    session_of,
+    uuid_of,
+)
 from lxc_dashboard.api.v1.stream import log_of
 from lxc_dashboard.db.models import CREATE_KIND, JobState
-from lxc_dashboard.errors import InvalidInputError, NotFoundError
-from lxc_dashboard.services.containers import power
-from lxc_dashboard.services.containers.power import Power
+from lxc_dashboard.errors import InvalidInputError
 from lxc_dashboard.services.creation import service as creation
 from lxc_dashboard.services.jobs import service
 from lxc_dashboard.services.jobs.listing import Wanted, page_of
 from lxc_dashboard.services.jobs.request import is_known
-from lxc_dashboard.services.jobs.request import request as request_job
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-
-
-VMID_MIN: Final = 100
-VMID_MAX: Final = 999_999_999
-
-
-async def act(request: Request) -> Response:
-    """202 with the new job; 200 with the existing job of the same ``Idempotency-Key``."""
-    rt, session = session_of(request)
-    power_act, vmid = _act_of(request)
-    key = key_of(request)
-    if key and await is_known(rt, session, key):
-        return answer(job_of(await service.get_job(rt, session, key)))
-    guest = await power.find(rt, session, vmid)
-    job_id = await request_job(rt, session, power_act.act, guest, job_id=key)
-    return answer(job_of(await service.get_job(rt, session, job_id)), 202, Location=routes.api_job(job_id))
 
 
 async def list_jobs(request: Request) -> Response:
@@ -94,14 +85,3 @@ def _states(value: str | None) -> tuple[JobState, ...]:
         return () if value is None else (JobState(value),)
     except ValueError:
         raise InvalidInputError({"state": text.API_NOT_ONE_OF.format(values=", ".join(JobState))}) from None
-
-
-def _act_of(request: Request) -> tuple[Power, int]:
-    """Raises ``NotFoundError``."""
-    vmid = request.path_params["vmid"]
-    if not (vmid.isascii() and vmid.isdigit() and len(vmid) <= len(str(VMID_MAX)) and int(vmid) >= VMID_MIN):
-        raise NotFoundError
-    try:
-        return Power(request.path_params["act"]), int(vmid)
-    except ValueError:
-        raise NotFoundError from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any, Final
 
@@ -10,8 +11,8 @@ import msgspec
 from lxc_dashboard import routes, text
 from lxc_dashboard.api.v1 import answers
 from lxc_dashboard.db.models import JobState
-from lxc_dashboard.services.containers.power import Power
 from lxc_dashboard.services.creation.form.fields import BY_NAME, FIELDS, Field
+from lxc_dashboard.services.jobs.acts import ACTS, Act
 
 REF: Final = "#/components/schemas/{name}"
 REQUEST: Final = "CreationRequest"
@@ -33,21 +34,15 @@ _CREDENTIALS_REQUEST: Final = {
     "required": ["name"],
     "additionalProperties": False,
 }
-_WITH_LOCATION: Final = frozenset({"createCreation", "act", "retryJob"})
+_WITH_LOCATION: Final = frozenset({"createCreation", "retryJob"})
 _COMMON_ERRORS: Final = (401, 422, 429, 502, 503)
 _LOOKUP_ERRORS: Final = (403, 404)
 _ONE: Final = f"{routes.API_CREATIONS}/{{job_id}}"
 _JOB: Final = f"{routes.API_JOBS}/{{job_id}}"
-_ACT: Final = f"{routes.API_CONTAINERS}/{{vmid}}/{{act}}"
+_IN_BRACES: Final = re.compile(r"{(\w+)}")
 _ID: Final = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
 _VMID_SCHEMA: Final = {"type": "integer", "minimum": BY_NAME["vmid"].least, "maximum": BY_NAME["vmid"].most}
 _VMID: Final[dict[str, Any]] = {"name": "vmid", "in": "path", "required": True, "schema": _VMID_SCHEMA}
-_ACT_NAME: Final = {
-    "name": "act",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string", "enum": [power.value for power in Power]},
-}
 
 
 def _query(name: str, what: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -105,13 +100,43 @@ def _paths() -> dict[str, Any]:
         f"{_ONE}/retry": {
             "post": _call("retryCreation", text.API_RETRY, {202: creation}, [_ID], also=(*_LOOKUP_ERRORS, 409))
         },
+        **_act_paths(),
         **_job_paths(),
     }
 
 
+def _act_paths() -> dict[str, Any]:
+    """The routes of all acts. A request's body has the fields of the act's ``params`` that are not in its path."""
+    paths: dict[str, Any] = {}
+    for found in ACTS.values():
+        path = routes.api_act("{vmid}", found.route)
+        paths.setdefault(path, {})[found.method.lower()] = _act_call(found)
+    return paths
+
+
+def _act_call(found: Act) -> dict[str, Any]:
+    _, parts = msgspec.json.schema_components([found.params], ref_template=REF)
+    schema = parts[found.params.__name__]
+    in_path = _IN_BRACES.findall(found.route)
+    named = [{"name": name, "in": "path", "required": True, "schema": schema["properties"][name]} for name in in_path]
+    job = _json("Job")
+    call = _call(
+        found.name,
+        text.API_ACTS[found.name],
+        {202: job, 200: job},
+        [_VMID, *named, _key(text.API_ACT_KEY)],
+        also=(*_LOOKUP_ERRORS, 409, 413, 415),
+    )
+    properties = {name: value for name, value in schema["properties"].items() if name not in in_path}
+    if not properties:
+        return call
+    required = [name for name in schema["required"] if name not in in_path]
+    body = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+    return call | {"requestBody": {"required": bool(required), "content": {answers.JSON: {"schema": body}}}}
+
+
 def _job_paths() -> dict[str, Any]:
     job = _json("Job")
-    parameters = [_VMID, _ACT_NAME, _key(text.API_ACT_KEY)]
     filters = [
         _query("kind", text.API_OF_KIND, {"type": "string"}),
         _query("vmid", text.API_OF_GUEST, _VMID_SCHEMA),
@@ -119,7 +144,6 @@ def _job_paths() -> dict[str, Any]:
         _query("state", text.API_IN_STATE, {"type": "string", "enum": [state.value for state in JobState]}),
     ]
     return {
-        _ACT: {"post": _call("act", text.API_ACT, {202: job, 200: job}, parameters, also=(*_LOOKUP_ERRORS, 409))},
         routes.API_JOBS: {
             "get": _call("listJobs", text.API_LIST_JOBS, {200: _json("Jobs")}, [*filters, *_PAGE], also=(403, 404))
         },
@@ -172,7 +196,7 @@ def _call(
         str(status): {"description": text.API_SUCCESSES[status], "content": content}
         for status, content in successes.items()
     }
-    if name in _WITH_LOCATION:
+    if name in _WITH_LOCATION or name in ACTS:
         answered["202"]["headers"] = {"Location": {"description": text.API_LOCATION, "schema": {"type": "string"}}}
     errors = {str(status): _error(status) for status in sorted({*_COMMON_ERRORS, *also})}
     endpoint = _query("endpoint", text.API_ENDPOINT, {"type": "string", "maxLength": 63})

@@ -19,6 +19,8 @@ IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 # Entries in a list.
 LIMIT_DEFAULT: Final = 100
 LIMIT_MAX: Final = 500
+VMID_MIN: Final = 100
+VMID_MAX: Final = 999_999_999
 
 
 def session_of(request: Request, *known: str) -> tuple[Runtime, Session]:
@@ -39,6 +41,14 @@ def job_of_path(request: Request, *known: str) -> tuple[Runtime, Session, UUID]:
         return rt, session, UUID(request.path_params["job_id"])
     except ValueError:
         raise NotFoundError(text.API_JOB_UNKNOWN) from None
+
+
+def vmid_of(request: Request) -> int:
+    """The vmid in the path. Raises ``NotFoundError`` for an invalid one."""
+    vmid = request.path_params["vmid"]
+    if not (vmid.isascii() and vmid.isdigit() and len(vmid) <= len(str(VMID_MAX)) and int(vmid) >= VMID_MIN):
+        raise NotFoundError
+    return int(vmid)
 
 
 def key_of(request: Request) -> UUID | None:

@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Match, Route
 
 from lxc_dashboard import routes, text
 from lxc_dashboard.api.v1 import creations, jobs
+from lxc_dashboard.api.v1.acts import act_routes
 from lxc_dashboard.api.v1.answers import JSON, problem
 from lxc_dashboard.api.v1.openapi import document
 from lxc_dashboard.errors import NotFoundError
@@ -33,7 +34,7 @@ def v1_routes() -> list[BaseRoute]:
         Route(f"{_ONE}/cancel", creations.cancel, methods=["POST"]),
         Route(f"{_ONE}/go-on", creations.go_on, methods=["POST"]),
         Route(f"{_ONE}/retry", creations.retry, methods=["POST"]),
-        Route(f"{routes.API_CONTAINERS}/{{vmid}}/{{act}}", jobs.act, methods=["POST"]),
+        *act_routes(),
         Route(routes.API_JOBS, jobs.list_jobs, methods=["GET"]),
         Route(_JOB, jobs.read, methods=["GET"]),
         Route(f"{_JOB}/log", jobs.log, methods=["GET"]),

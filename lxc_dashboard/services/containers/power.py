@@ -58,14 +58,14 @@ async def find(rt: Runtime, session: Session, vmid: int) -> Guest:
     return await find_guest(await acting.client(rt, session), vmid)
 
 
-@act("container.start", begins=PowerCode.STARTING, needs=POWER)
+@act("container.start", begins=PowerCode.STARTING, needs=POWER, at="POST /start")
 async def start(run: ActRun, _: NoParams) -> Message:
     """``POST /nodes/{node}/lxc/{vmid}/status/start``."""
     lxc, guest = run.client.lxc, run.guest
     return await _run_act(run, "vzstart", lambda: lxc.start(guest.node, guest.vmid), PowerCode.STARTED, running=True)
 
 
-@act("container.shutdown", begins=PowerCode.SHUTTING_DOWN, needs=POWER)
+@act("container.shutdown", begins=PowerCode.SHUTTING_DOWN, needs=POWER, at="POST /shutdown")
 async def shutdown(run: ActRun, _: NoParams) -> Message:
     """``POST .../status/shutdown``: PVE stops it after ``SHUTDOWN_TIMEOUT_S``."""
     lxc, guest = run.client.lxc, run.guest
@@ -78,14 +78,14 @@ async def shutdown(run: ActRun, _: NoParams) -> Message:
     )
 
 
-@act("container.stop", begins=PowerCode.STOPPING, needs=POWER)
+@act("container.stop", begins=PowerCode.STOPPING, needs=POWER, at="POST /stop")
 async def stop(run: ActRun, _: NoParams) -> Message:
     """``POST .../status/stop``: at once, without a shutdown."""
     lxc, guest = run.client.lxc, run.guest
     return await _run_act(run, "vzstop", lambda: lxc.stop(guest.node, guest.vmid), PowerCode.STOPPED, running=False)
 
 
-@act("container.reboot", begins=PowerCode.RESTARTING, needs=POWER)
+@act("container.reboot", begins=PowerCode.RESTARTING, needs=POWER, at="POST /reboot")
 async def reboot(run: ActRun, _: NoParams) -> Message:
     """``POST .../status/reboot``."""
     lxc, guest = run.client.lxc, run.guest

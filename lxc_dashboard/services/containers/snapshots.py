@@ -19,12 +19,18 @@ class SnapshotCode(EventCode):
     CREATED = "snapshot.created"
 
 
-class CreateSnapshot(msgspec.Struct, frozen=True):
+class CreateSnapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
     description: Description = ""
 
 
-@act("snapshot.create", begins=SnapshotCode.CREATING, needs=("VM.Snapshot",), params=CreateSnapshot)
+@act(
+    "snapshot.create",
+    begins=SnapshotCode.CREATING,
+    needs=("VM.Snapshot",),
+    at="POST /snapshots",
+    params=CreateSnapshot,
+)
 async def create(run: ActRun, params: CreateSnapshot) -> Message:
     """``POST /nodes/{node}/lxc/{vmid}/snapshot``."""
     lxc, guest = run.client.lxc, run.guest

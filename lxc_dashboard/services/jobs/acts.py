@@ -50,7 +50,7 @@ class ActCode(EventCode):
     WITHOUT_PVE = "act.cancelled.without_pve"
 
 
-class NoParams(msgspec.Struct, frozen=True):
+class NoParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The parameters of an act that needs only its guest."""
 
 
@@ -76,6 +76,7 @@ class Act(Kind[ActRun]):
     """A kind of job that is one function.
 
     ``needs``: the privileges that PVE requires at ``path``.
+    ``at``: method and path in the HTTP API, below the container. ``{name}`` in the path is the field of ``params``.
     ``locks_guest``: no other act may work on the guest at the same time.
     """
 
@@ -83,9 +84,17 @@ class Act(Kind[ActRun]):
     locks_guest = True
 
     def __init__(
-        self, name: str, begins: EventCode, needs: tuple[str, ...], params: type[msgspec.Struct], work: Work[Any]
+        self,
+        name: str,
+        begins: EventCode,
+        needs: tuple[str, ...],
+        params: type[msgspec.Struct],
+        work: Work[Any],
+        *,
+        at: str = "",
     ) -> None:
         self.name = self.action = name
+        self.method, _, self.route = at.partition(" /")
         self.needs = needs
         self.params = params
         self._work = work
@@ -171,15 +180,15 @@ ACTS: Final[dict[str, Act]] = {}
 
 
 def act(
-    name: str, *, begins: EventCode, needs: tuple[str, ...], params: type[msgspec.Struct] = NoParams
+    name: str, *, begins: EventCode, needs: tuple[str, ...], at: str, params: type[msgspec.Struct] = NoParams
 ) -> Callable[[Work[Any]], Act]:
     """Register a function as a kind of job. The function returns the message for the user at the end.
 
-    ``begins``: the event at its start. A worker may start it again at any time, from the checkpoint that it reached.
+    ``begins``: the event at its start. ``at``: its route, such as ``POST /snapshots/{name}/rollback``. A worker may start it again at any time, from the checkpoint that it reached.
     """
 
     def made(work: Work[Any]) -> Act:
-        found = Act(name, begins, needs, params, work)
+        found = Act(name, begins, needs, params, work, at=at)
         register(found)
         ACTS[name] = found
         return found

@@ -256,3 +256,24 @@ async def test_a_job_that_does_not_exist_is_not_there(program: Program) -> None:
     for path in (uuid4(), "no-uuid"):
         assert (await program.get(routes.api_job(path))).status_code == 404
         assert (await program.post(f"{routes.api_job(path)}/cancel")).status_code == 404
+
+
+async def test_an_act_with_parameters_names_each_field_that_is_wrong(program: Program, guest: dict[str, Any]) -> None:
+    path = routes.api_act(guest["vmid"], "snapshots")
+    wrong = [
+        ({}, {"name": "Is required"}),
+        ({"name": "1st"}, {"name": "Is invalid: Expected `str` matching regex"}),
+        ({"name": "before", "size": 1}, {"size": "There is no such field"}),
+        (
+            {"name": "before", "description": "x" * 4097},
+            {"description": "Is invalid: Expected `str` of length <= 4096"},
+        ),
+    ]
+    for body, fields in wrong:
+        answer = await program.post(path, json=body)
+        found = answer.json()["error"]["fields"]
+        assert (answer.status_code, found.keys()) == (422, fields.keys()), answer.text
+        assert all(found[name].startswith(start) for name, start in fields.items()), found
+    assert (await program.post(path, content=b"name=before")).status_code == 415
+    made = await program.post(path, json={"name": "before", "description": "Before the upgrade"})
+    assert (made.status_code, made.json()["kind"]) == (202, "snapshot.create")
