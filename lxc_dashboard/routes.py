@@ -154,8 +154,8 @@ def api_creation(job_id: UUID | str) -> str:
 
 
 def api_act(vmid: int | str, act: str) -> str:
-    """An act in the API for programs, such as ``start`` or ``snapshots``."""
-    return f"{API_CONTAINERS}/{vmid}/{act}"
+    """An act in the API for programs, such as ``start`` or ``snapshots``. "" is the container itself."""
+    return f"{API_CONTAINERS}/{vmid}/{act}".rstrip("/")
 
 
 def api_job(job_id: UUID | str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from urllib.parse import urlencode
 
 from lxc_dashboard.proxmox.caller import Form, Noun, path_of
-from lxc_dashboard.proxmox.decoding import MAYBE_UPID, NOTHING, UPID, Shape, many, one, plain
+from lxc_dashboard.proxmox.decoding import NOTHING, UPID, Shape, many, one, plain
 from lxc_dashboard.proxmox.schemas import (
     Guest,
     GuestStatus,
@@ -125,13 +125,15 @@ class Lxc(Noun):
         """``POST .../clone``. ``options``: hostname, full, target, storage, snapname, pool, description."""
         return await self._caller.post(_of(node, vmid, "clone"), UPID, {**(options or {}), "newid": newid})
 
-    async def resize(self, node: str, vmid: int, disk: str, size: str) -> str | None:
-        """``PUT .../resize``. ``disk`` is rootfs or mpN, ``size`` 8G or +1G. None where PVE resizes without a task."""
-        return await self._caller.put(_of(node, vmid, "resize"), MAYBE_UPID, {"disk": disk, "size": size})
+    async def resize(self, node: str, vmid: int, disk: str, size: str) -> str:
+        """``PUT .../resize``. ``disk`` is rootfs or mpN, ``size`` 8G or +1G."""
+        return await self._caller.put(_of(node, vmid, "resize"), UPID, {"disk": disk, "size": size})
 
-    async def migrate(self, node: str, vmid: int, target: str, *, restart: bool = False) -> str:
-        """``POST .../migrate``. A running guest moves only with ``restart``."""
-        form = {"target": target, "restart": True if restart else None}
+    async def migrate(
+        self, node: str, vmid: int, target: str, *, restart: bool = False, storage: str | None = None
+    ) -> str:
+        """``POST .../migrate``. A running guest moves only with ``restart``. ``storage``: for its volumes at the target."""
+        form = {"target": target, "restart": True if restart else None, "target-storage": storage}
         return await self._caller.post(_of(node, vmid, "migrate"), UPID, form)
 
     async def delete(self, node: str, vmid: int, *, purge: bool = False, force: bool = False) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from lxc_dashboard.services.containers import power, snapshots
+from lxc_dashboard.services.containers import lifecycle, power, snapshots
 from lxc_dashboard.services.creation import clearing, downloads
 from lxc_dashboard.services.creation import kind as creation
 from lxc_dashboard.services.jobs.kinds import is_known
 
 __all__ = ["KINDS", "is_known"]
 
-KINDS: Final = (clearing, creation, downloads, power, snapshots)
+KINDS: Final = (clearing, creation, downloads, lifecycle, power, snapshots)

@@ -33,7 +33,14 @@ API_ACTS: Final[Mapping[str, str]] = {
     "container.shutdown": "Shut a container down. PVE stops it if it does not shut down in time",
     "container.stop": "Stop a container without a shutdown",
     "container.reboot": "Restart a container",
+    "container.clone": "Clone a container. The clone keeps a static address: change it before the clone's start",
+    "container.migrate": "Move a container to another node. A running one is stopped and started again",
+    "container.delete": "Delete a stopped container. Its backups stay",
+    "disk.resize": "Enlarge a disk of a container",
+    "backup.create": "Back a container up",
     "snapshot.create": "Take a snapshot of a container",
+    "snapshot.rollback": "Roll a container back to a snapshot. Stops it, and loses its state and configuration since",
+    "snapshot.delete": "Delete a snapshot of a container",
 }
 API_ACT_KEY: Final = (
     "A UUID that becomes the job's id. A repeated request starts nothing: the answer is 200 with the job of that id, "

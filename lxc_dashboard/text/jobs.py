@@ -37,7 +37,14 @@ JOB_KINDS: Final = {
     "container.stop": "Stop",
     "container.reboot": "Restart",
     "ostemplate.download": "Download",
+    "container.clone": "Clone",
+    "container.migrate": "Migrate",
+    "container.delete": "Delete",
+    "disk.resize": "Resize",
+    "backup.create": "Back up",
     "snapshot.create": "Snapshot",
+    "snapshot.rollback": "Roll back",
+    "snapshot.delete": "Delete snapshot",
 }
 # On the page of a job that a newer version stored, after a downgrade
 UNKNOWN_KIND: Final = (

@@ -18,7 +18,7 @@ READ_AGAIN = {"services/creation/steps/notes.py"}
 # Strings for programs and the log. ``httpcore`` errors become the detail of the product's own.
 QUIET_CALLS = {"compile", "debug", "info", "warning_once", "exception", "search", "match", "sub", "execute", "field"}
 LOGGERS = {"log", "logger", "httpcore"}
-QUIET_KEYWORDS = {"class_name", "id", "detail"}
+QUIET_KEYWORDS = {"class_name", "id", "detail", "at"}
 # A sentence has a space and a minimum number of words.
 # The first number is for texts that begin with a capital letter or a parameter.
 WORDS, WORDS_IN_SMALL = 3, 4

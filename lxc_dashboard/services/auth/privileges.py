@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -36,11 +37,16 @@ async def path_of_any(runtime: Runtime, session: Session, privilege: str, path: 
 
 
 async def require(runtime: Runtime, session: Session, path: str, *privileges: str) -> None:
-    """Raise ``PrivilegeError`` for the first of ``privileges`` that the user lacks at ``path``."""
-    privileges_held = await held(runtime, session, path)
-    for privilege in privileges:
-        if privilege not in privileges_held:
-            raise PrivilegeError(privilege, path)
+    """Raise ``PrivilegeError`` for the first of ``privileges`` that the user lacks at ``path``.
+
+    ``A|B`` is either, as PVE itself writes it.
+    """
+    if lacking := _first_lacking(await held(runtime, session, path), privileges):
+        raise PrivilegeError(lacking, path)
+
+
+def _first_lacking(present: Collection[str], privileges: Sequence[str]) -> str:
+    return next((one for one in privileges if not any(each in present for each in one.split("|"))), "")
 
 
 async def missing(runtime: Runtime, session: Session, path: str, *privileges: str) -> str | None:
@@ -54,4 +60,4 @@ async def missing(runtime: Runtime, session: Session, path: str, *privileges: st
     except (TimeoutError, DashboardError) as error:
         log.info("privileges unknown", path=path, reason=str(error))
         return None
-    return next((privilege for privilege in privileges if privilege not in present), "")
+    return _first_lacking(present, privileges)

@@ -107,17 +107,18 @@ async def _run_act(
         result = await run.pve_task(name, task_type, post)
         if not ha.was_handed_over(result.upid):
             return Message.of(code, guest=str(guest))
-        await _touch(run)
+        await refresh(run)
         if await ha.reached(run.client, guest.vmid, guest.node, running=running, within_s=HA_WITHIN_S):
             return Message.of(code, guest=str(guest))
         return Message.of(PowerCode.HA_ASKED, act=name, guest=str(guest))
     finally:
-        await _touch(run)
+        await refresh(run)
 
 
-async def _touch(run: ActRun) -> None:
-    """Refresh the guest in open lists."""
+async def refresh(run: ActRun, guest: Guest | None = None) -> None:
+    """Refresh a guest in open lists; default the job's."""
+    guest = guest or run.guest
     try:
-        await touch(run.rt.bus, run.endpoint_id, run.guest.vmid, run.guest.node)
+        await touch(run.rt.bus, run.endpoint_id, guest.vmid, guest.node)
     except ServiceUnavailableError as error:
-        log.info("feed refresh failed", vmid=run.guest.vmid, why=str(error))
+        log.info("feed refresh failed", vmid=guest.vmid, why=str(error))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lxc_dashboard.db.models import Job
     from lxc_dashboard.proxmox.tasks import TaskResult
     from lxc_dashboard.runtime import Runtime
+    from lxc_dashboard.services.auth.model import Session
     from lxc_dashboard.services.jobs.engine.recorder import Recorder
 
 log = structlog.get_logger(__name__)
@@ -60,16 +61,26 @@ class ActRun(Run):
 
     params: Any
 
-    async def pve_task(self, name: str, task_type: str, post: Callable[[], Awaitable[str]]) -> TaskResult:
+    async def pve_task(
+        self,
+        name: str,
+        task_type: str,
+        post: Callable[[], Awaitable[str]],
+        *,
+        share: Callable[[Sequence[str]], float] | None = None,
+    ) -> TaskResult:
         """Start a task in PVE and wait for its end. Its log becomes events. A task that was started before is adopted.
 
-        ``task_type``: PVE's name for it, such as ``vzstart``. Raises what the POST raises, and ``TaskFailedError``.
+        ``task_type``: PVE's name for it, such as ``vzstart``. ``share``: as in ``PveStep``.
+        Raises what the POST raises, and ``TaskFailedError``.
         """
-        guest = self.guest
-        return await run_noted(self, PveStep(name, task_type, str(guest.vmid), guest.node, TASK_DEADLINE_S, post))
+        noted = noted_step(self)  # a task stays on the node that started it, also when the guest has moved
+        node = noted.node if noted is not None else self.guest.node
+        return await run_noted(self, PveStep(name, task_type, str(self.guest.vmid), node, TASK_DEADLINE_S, post, share))
 
 
 Work = Callable[[ActRun, P], Awaitable[Message]]
+Refuse = Callable[["Runtime", "Session", Guest, P], Awaitable[None]]
 
 
 class Act(Kind[ActRun]):
@@ -92,11 +103,13 @@ class Act(Kind[ActRun]):
         work: Work[Any],
         *,
         at: str = "",
+        refuse: Refuse[Any] | None = None,
     ) -> None:
         self.name = self.action = name
         self.method, _, self.route = at.partition(" /")
         self.needs = needs
         self.params = params
+        self.refuse = refuse
         self._work = work
         self.steps = (Step(name.rpartition(".")[2], self._do, begins),)
 
@@ -180,15 +193,23 @@ ACTS: Final[dict[str, Act]] = {}
 
 
 def act(
-    name: str, *, begins: EventCode, needs: tuple[str, ...], at: str, params: type[msgspec.Struct] = NoParams
+    name: str,
+    *,
+    begins: EventCode,
+    needs: tuple[str, ...],
+    at: str,
+    params: type[msgspec.Struct] = NoParams,
+    refuse: Refuse[Any] | None = None,
+    of: type[Act] | None = None,
 ) -> Callable[[Work[Any]], Act]:
     """Register a function as a kind of job. The function returns the message for the user at the end.
 
-    ``begins``: the event at its start. ``at``: its route, such as ``POST /snapshots/{name}/rollback``. A worker may start it again at any time, from the checkpoint that it reached.
+    ``begins``: the event at its start. ``at``: its route, such as ``POST /snapshots/{name}/rollback``.
+    ``refuse``: raises the error of a request that cannot succeed. ``of``: the class of the act. A worker may start it again at any time, from the checkpoint that it reached.
     """
 
     def made(work: Work[Any]) -> Act:
-        found = Act(name, begins, needs, params, work, at=at)
+        found = (of or Act)(name, begins, needs, params, work, at=at, refuse=refuse)
         register(found)
         ACTS[name] = found
         return found

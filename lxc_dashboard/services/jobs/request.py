@@ -46,6 +46,8 @@ async def request(
         _container_of(rt, session, guest),
         _require_privileges(rt, session, act, guest, act.path(guest, checked)),
     )
+    if act.refuse is not None:
+        await act.refuse(rt, session, guest, checked)
     wanted = job_id or new_id()
     try:
         async with lending(rt, session) as lent:

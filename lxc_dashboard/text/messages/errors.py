@@ -281,6 +281,10 @@ ERRORS: Final[Mapping[str, str | WithRemedy]] = {
     "auth.no_such_endpoint": "No PVE endpoint has this name",
     "auth.no_default_endpoint": "There is no default PVE endpoint. Name one with ?endpoint=",
     "container.stopped": "{guest} is stopped. Start it first",
+    "container.running": "{guest} runs. Stop it first",
+    "container.protected": "{guest} is protected. Switch its protection off first",
+    "container.not_confirmed": "Confirm that {guest} is to be deleted: {vmid}",
+    "container.moved": "{guest} is no longer on {node}. Try again",
     "container.console.no_port": (
         "PVE opened no console for {guest}: all console ports of node {node} are in use. "
         "Close unused consoles, in PVE's own pages too, then connect again. PVE's message: {said}"

@@ -74,3 +74,75 @@ def test_the_command_line_is_refused_by_a_busy_container_and_names_the_job(api: 
     assert api.ask("POST", f"{routes.api_job(made['id'])}/cancel").status_code == 202
     ended, _, err = ran(api, "start", "7777", command="act")
     assert (ended, "There is no CT 7777" in err) == (1, True), err
+
+
+def done(api: Api, method: str, vmid: int, act: str, **body: Any) -> dict[str, Any]:
+    """Request an act, wait for its end, and return the job."""
+    made = api.ask(method, routes.api_act(vmid, act), json=body)
+    assert made.status_code == 202, made.text
+    at = made.headers["location"]
+    api.ask("GET", f"{at}/log")  # ends with the job
+    return dict(api.ask("GET", at).json())
+
+
+def config(api: Api, vmid: int) -> dict[str, Any]:
+    node = next(guest["node"] for guest in api.node.get("/cluster/resources?type=vm") if guest["vmid"] == vmid)
+    return {"node": node, **api.node.get(f"/nodes/{node}/lxc/{vmid}/config")}
+
+
+@pytest.fixture
+def stopped(api: Api) -> dict[str, Any]:
+    """A container of the demo, stopped."""
+    found = [guest for guest in api.node.get("/cluster/resources?type=vm") if guest["type"] == "lxc"]
+    guest = next(guest for guest in found if guest["status"] == "stopped" and not guest.get("lock"))
+    return dict(guest)
+
+
+def test_a_snapshot_is_taken_rolled_back_and_deleted(api: Api, stopped: dict[str, Any]) -> None:
+    vmid, at = stopped["vmid"], f"/nodes/{stopped['node']}/lxc/{stopped['vmid']}"
+    memory = config(api, vmid)["memory"]
+    taken = done(api, "POST", vmid, "snapshots", name="before", description="Before the upgrade")
+    assert (taken["state"], taken["message"].startswith("Took snapshot before of CT")) == ("done", True), taken
+    api.node.ask("PUT", f"{at}/config", {"memory": memory + 64})
+    assert config(api, vmid)["memory"] == memory + 64
+    assert done(api, "POST", vmid, "snapshots/before/rollback")["state"] == "done"
+    assert (config(api, vmid)["memory"], status(api, stopped)) == (memory, "stopped")
+    assert done(api, "DELETE", vmid, "snapshots/before")["state"] == "done"
+    assert [entry["name"] for entry in api.node.get(f"{at}/snapshot")] == ["current"]
+    again = done(api, "DELETE", vmid, "snapshots/before")
+    assert (again["state"], "snapshot 'before' does not exist" in json.dumps(again["error"])) == ("failed", True), again
+
+
+def test_a_container_is_cloned_migrated_resized_backed_up_and_deleted(api: Api, stopped: dict[str, Any]) -> None:
+    cloned = done(api, "POST", stopped["vmid"], "clone", hostname="copy", full=True)
+    assert cloned["state"] == "done", cloned
+    vmid = int(cloned["message"].rpartition("CT ")[2])
+    assert config(api, vmid)["hostname"] == "copy"
+    target = next(node["node"] for node in api.node.get("/nodes") if node["node"] != stopped["node"])
+    moved = done(api, "POST", vmid, "migrate", target=target)
+    assert (moved["state"], config(api, vmid)["node"]) == ("done", target), moved
+    before = config(api, vmid)["rootfs"]
+    assert done(api, "POST", vmid, "resize", disk="rootfs", size="+1G")["state"] == "done"
+    assert config(api, vmid)["rootfs"] != before
+    shrunk = done(api, "POST", vmid, "resize", disk="rootfs", size="1M")
+    assert (shrunk["state"], "unable to shrink disk size" in json.dumps(shrunk["error"])) == ("failed", True), shrunk
+    backed_up = done(api, "POST", vmid, "backups", storage="local", notes="By the test")
+    assert backed_up["state"] == "done", backed_up
+    archives = api.node.get(f"/nodes/{target}/storage/local/content?content=backup&vmid={vmid}")
+    assert len(archives) == 1
+    refused = api.ask("DELETE", routes.api_act(vmid, ""), json={"confirm": stopped["vmid"]})
+    assert (refused.status_code, f"is to be deleted: {vmid}" in refused.text) == (409, True), refused.text
+    assert done(api, "DELETE", vmid, "", confirm=vmid)["state"] == "done"
+    assert vmid not in [guest["vmid"] for guest in api.node.get("/cluster/resources?type=vm")]
+
+
+def test_a_running_or_protected_container_is_not_deleted(api: Api, stopped: dict[str, Any]) -> None:
+    found = api.node.get("/cluster/resources?type=vm")
+    running = next(guest for guest in found if guest["type"] == "lxc" and guest["status"] == "running")
+    refused = api.ask("DELETE", routes.api_act(running["vmid"], ""), json={"confirm": running["vmid"]})
+    assert (refused.status_code, "runs. Stop it first" in refused.text) == (409, True), refused.text
+    at = f"/nodes/{stopped['node']}/lxc/{stopped['vmid']}/config"
+    api.node.ask("PUT", at, {"protection": 1})
+    refused = api.ask("DELETE", routes.api_act(stopped["vmid"], ""), json={"confirm": stopped["vmid"]})
+    assert (refused.status_code, "is protected" in refused.text) == (409, True), refused.text
+    api.node.ask("PUT", at, {"protection": 0})

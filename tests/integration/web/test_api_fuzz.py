@@ -18,6 +18,8 @@ from schemathesis.checks import CHECKS, load_all_checks
 
 from lxc_dashboard import routes
 from lxc_dashboard.runtime import Runtime
+from lxc_dashboard.services.jobs.acts import ACTS as KNOWN_ACTS
+from lxc_dashboard.services.kinds import KINDS
 from lxc_dashboard.settings import Settings
 from tests.e2e.node_side import NodeSide
 from tests.e2e.stack import Stack
@@ -35,13 +37,19 @@ OPERATIONS = (
     ("POST", f"{routes.API_CREATIONS}/{{job_id}}/cancel"),
     ("POST", f"{routes.API_CREATIONS}/{{job_id}}/go-on"),
     ("POST", f"{routes.API_CREATIONS}/{{job_id}}/retry"),
-    ("POST", f"{routes.API_CONTAINERS}/{{vmid}}/{{act}}"),
     ("GET", routes.API_JOBS),
     ("GET", f"{routes.API_JOBS}/{{job_id}}"),
     ("GET", f"{routes.API_JOBS}/{{job_id}}/log"),
     ("POST", f"{routes.API_JOBS}/{{job_id}}/cancel"),
     ("POST", f"{routes.API_JOBS}/{{job_id}}/retry"),
 )
+assert KINDS  # its import registers all acts
+ACTS_ON_CONTAINERS = sorted((act.method, routes.api_act("{vmid}", act.route)) for act in KNOWN_ACTS.values())
+QUICK_ACT = ("POST", routes.api_act("{vmid}", "snapshots"))
+TRIED = [
+    *OPERATIONS,
+    *(pytest.param(each, marks=() if each == QUICK_ACT else pytest.mark.full) for each in ACTS_ON_CONTAINERS),
+]
 
 
 @dataclass(frozen=True)
@@ -112,10 +120,10 @@ def fuzz(api: Fuzzed, method: str, path: str, mode: GenerationMode, **fixed: Any
 def test_every_operation_that_is_described_is_tried(stack: Stack) -> None:
     paths = requests.get(f"{stack.url}{routes.API_DOCUMENT}", timeout=ANSWER_S).json()["paths"]
     described = {(method.upper(), path) for path, methods in paths.items() for method in methods}
-    assert described - {("GET", routes.API_DOCUMENT)} == set(OPERATIONS)
+    assert described - {("GET", routes.API_DOCUMENT)} == {*OPERATIONS, *ACTS_ON_CONTAINERS}
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=" ".join)
+@pytest.mark.parametrize("operation", TRIED, ids=" ".join)
 @pytest.mark.parametrize("mode", list(GenerationMode))
 @pytest.mark.timeout(400)
 def test_every_answer_is_as_described_and_only_what_was_accepted_is_made(
@@ -152,8 +160,8 @@ def test_acts_on_a_run_that_is_there_are_as_described(api: Fuzzed, method: str, 
 @pytest.mark.timeout(400)
 def test_acts_on_a_container_that_is_there_are_as_described(api: Fuzzed) -> None:
     # 101 may have a job of another test.
-    path = f"{routes.API_CONTAINERS}/{{vmid}}/{{act}}"
-    found = fuzz(api, "POST", path, GenerationMode.POSITIVE, path_parameters={"vmid": 102, "act": "stop"})
+    path = routes.api_act("{vmid}", "stop")
+    found = fuzz(api, "POST", path, GenerationMode.POSITIVE, path_parameters={"vmid": 102})
     assert {202, 409} <= {answer.status_code for answer in found} <= {200, 202, 409, 422}
 
 
