@@ -258,7 +258,9 @@ async def test_a_job_that_does_not_exist_is_not_there(program: Program) -> None:
         assert (await program.post(f"{routes.api_job(path)}/cancel")).status_code == 404
 
 
-async def test_an_act_with_parameters_names_each_field_that_is_wrong(program: Program, guest: dict[str, Any]) -> None:
+async def test_an_act_with_parameters_names_each_field_that_is_wrong(program: Program, node: NodeSide) -> None:
+    found = node.get("/cluster/resources?type=vm")
+    guest = next(guest for guest in found if guest["type"] == "lxc" and guest["status"] == "stopped")
     path = routes.api_act(guest["vmid"], "snapshots")
     wrong = [
         ({}, {"name": "Is required"}),
@@ -271,9 +273,9 @@ async def test_an_act_with_parameters_names_each_field_that_is_wrong(program: Pr
     ]
     for body, fields in wrong:
         answer = await program.post(path, json=body)
-        found = answer.json()["error"]["fields"]
-        assert (answer.status_code, found.keys()) == (422, fields.keys()), answer.text
-        assert all(found[name].startswith(start) for name, start in fields.items()), found
+        faults = answer.json()["error"]["fields"]
+        assert (answer.status_code, faults.keys()) == (422, fields.keys()), answer.text
+        assert all(faults[name].startswith(start) for name, start in fields.items()), faults
     assert (await program.post(path, content=b"name=before")).status_code == 415
     made = await program.post(path, json={"name": "before", "description": "Before the upgrade"})
     assert (made.status_code, made.json()["kind"]) == (202, "snapshot.create")
