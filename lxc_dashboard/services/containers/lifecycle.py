@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
     from lxc_dashboard.services.auth.model import Session
 
 NEWID: Final = "newid"
-# A line of vzdump's log
-_PERCENT: Final = re.compile(r"^INFO: +(\d{1,3})(?:\.\d+)?% ")
 
 Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 Vmid = Annotated[int, msgspec.Meta(ge=100, le=999_999_999)]
@@ -70,10 +66,10 @@ class Migrate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Resize(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``size``: the new size, or with ``+`` the growth. PVE never shrinks a disk."""
+    """``size``: the new size. A growth such as ``+5G`` is refused: a retry would add it again."""
 
     disk: Annotated[str, msgspec.Meta(pattern=r"^(?:rootfs|mp\d{1,3})$")]
-    size: Annotated[str, msgspec.Meta(pattern=r"^\+?\d{1,9}(?:\.\d{1,3})?[KMGT]$")]
+    size: Annotated[str, msgspec.Meta(pattern=r"^\d{1,9}(?:\.\d{1,3})?[KMGT]$")]
 
 
 class BackUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -158,14 +154,8 @@ async def back_up(run: ActRun, params: BackUp) -> Message:
             raise ConflictError(Message.of(ContainerCode.MOVED, guest=str(guest), node=guest.node))
         return upid
 
-    await run.pve_task("backup", "vzdump", post, share=_share)
+    await run.pve_task("backup", "vzdump", post)
     return Message.of(LifecycleCode.BACKED_UP, guest=str(guest), storage=params.storage)
-
-
-def _share(lines: Sequence[str]) -> float:
-    """The progress in a log of vzdump, from 0 to 1. Only backups to a backup server report one."""
-    found = [int(match[1]) for line in lines if (match := _PERCENT.match(line))]
-    return min(max(found, default=0), 100) / 100
 
 
 async def refuse_undeletable(rt: Runtime, session: Session, guest: Guest, params: Delete) -> None:
@@ -181,11 +171,11 @@ async def refuse_undeletable(rt: Runtime, session: Session, guest: Guest, params
 
 class DeleteAct(Act):
     async def locate(self, run: ActRun) -> None:
-        """Find the guest, unless an earlier worker has started its deletion."""
+        """Find the guest, unless an earlier worker started its deletion and PVE has no guest of this vmid now."""
         try:
             await super().locate(run)
         except NotFoundError:
-            if TASK not in run.checkpoint.facts:
+            if TASK not in run.checkpoint.facts or not await run.client.cluster.has_no_guest(run.guest.vmid):
                 raise
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -61,22 +61,14 @@ class ActRun(Run):
 
     params: Any
 
-    async def pve_task(
-        self,
-        name: str,
-        task_type: str,
-        post: Callable[[], Awaitable[str]],
-        *,
-        share: Callable[[Sequence[str]], float] | None = None,
-    ) -> TaskResult:
+    async def pve_task(self, name: str, task_type: str, post: Callable[[], Awaitable[str]]) -> TaskResult:
         """Start a task in PVE and wait for its end. Its log becomes events. A task that was started before is adopted.
 
-        ``task_type``: PVE's name for it, such as ``vzstart``. ``share``: as in ``PveStep``.
-        Raises what the POST raises, and ``TaskFailedError``.
+        ``task_type``: PVE's name for it, such as ``vzstart``. Raises what the POST raises, and ``TaskFailedError``.
         """
         noted = noted_step(self)  # a task stays on the node that started it, also when the guest has moved
         node = noted.node if noted is not None else self.guest.node
-        return await run_noted(self, PveStep(name, task_type, str(self.guest.vmid), node, TASK_DEADLINE_S, post, share))
+        return await run_noted(self, PveStep(name, task_type, str(self.guest.vmid), node, TASK_DEADLINE_S, post))
 
 
 Work = Callable[[ActRun, P], Awaitable[Message]]

@@ -121,9 +121,10 @@ def test_a_container_is_cloned_migrated_resized_backed_up_and_deleted(api: Api, 
     target = next(node["node"] for node in api.node.get("/nodes") if node["node"] != stopped["node"])
     moved = done(api, "POST", vmid, "migrate", target=target)
     assert (moved["state"], config(api, vmid)["node"]) == ("done", target), moved
-    before = config(api, vmid)["rootfs"]
-    assert done(api, "POST", vmid, "resize", disk="rootfs", size="+1G")["state"] == "done"
-    assert config(api, vmid)["rootfs"] != before
+    assert done(api, "POST", vmid, "resize", disk="rootfs", size="64G")["state"] == "done"
+    assert "size=64G" in config(api, vmid)["rootfs"]
+    growth = api.ask("POST", routes.api_act(vmid, "resize"), json={"disk": "rootfs", "size": "+1G"})
+    assert (growth.status_code, set(growth.json()["error"]["fields"])) == (422, {"size"}), growth.text
     shrunk = done(api, "POST", vmid, "resize", disk="rootfs", size="1M")
     assert (shrunk["state"], "unable to shrink disk size" in json.dumps(shrunk["error"])) == ("failed", True), shrunk
     backed_up = done(api, "POST", vmid, "backups", storage="local", notes="By the test")

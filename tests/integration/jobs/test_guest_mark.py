@@ -13,7 +13,7 @@ from lxc_dashboard.errors import NotFoundError
 from lxc_dashboard.runtime import Runtime
 from lxc_dashboard.services.auth import acting
 from lxc_dashboard.services.auth.model import Session
-from lxc_dashboard.services.containers import power
+from lxc_dashboard.services.containers import lifecycle, power
 from lxc_dashboard.services.containers.power import Power
 from lxc_dashboard.services.jobs import listing, service
 from lxc_dashboard.services.jobs.engine import execution as engine
@@ -86,3 +86,23 @@ async def test_an_act_is_neither_retried_nor_begun_again_on_a_later_guest_of_its
         await update_job(tx.session, again, checkpoint=failed.checkpoint)  # as after the death of its worker
     await engine.run(rt, again)
     assert "another container by now" in text.in_words_of((await stored(rt, again)).error)
+
+
+async def test_a_deletion_that_another_worker_takes_over_spares_a_later_guest_of_its_vmid(
+    rt: Runtime, sandbox: SandboxNode, sign_in: SignIn
+) -> None:
+    session = await sign_in(rt, "root@pam")
+    guest = await stopped(rt, session, sandbox)
+    sandbox.fail("DELETE", f"/lxc/{guest.vmid}", 500, "no")
+    job_id = await request(rt, session, lifecycle.delete, guest, {"confirm": guest.vmid})
+    await engine.run(rt, job_id)
+    sandbox.heal()
+    failed = await stored(rt, job_id)
+    assert failed.state == JobState.FAILED
+    again = await service.retry(rt, session, job_id)
+    await replace(rt, session, guest)
+    async with rt.db.transaction() as tx:
+        await update_job(tx.session, again, checkpoint=failed.checkpoint)  # as after the death of its worker
+    await engine.run(rt, again)
+    assert "another container by now" in text.in_words_of((await stored(rt, again)).error)
+    assert (await power.find(rt, session, guest.vmid)).vmid == guest.vmid
