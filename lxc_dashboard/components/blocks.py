@@ -32,13 +32,12 @@ def page_states(
     ``kept``: ready and empty pages, too, are read again when PostgreSQL and Redis answer again.
     """
     back = state.fill_again
+    ended = failed(state.problem, retry, back)
+    if missing is not None:
+        ended = rx.cond(state.problem.missing, missing, ended)
 
     def outline() -> rx.Component:
         return rx.fragment((skeleton or loading_rows)(), again(back))
-
-    def refused() -> rx.Component:
-        ended = failed(state.problem, retry, back)
-        return rx.cond(state.problem.missing, missing, ended) if missing is not None else ended
 
     def shown(part: Callable[[], rx.Component]) -> rx.Component:
         return rx.fragment(part(), again(back)) if kept else part()
@@ -49,7 +48,7 @@ def page_states(
             state.phase,
             ("ready", shown(content)),
             *([("empty", shown(empty))] if empty else []),
-            ("failed", refused()),
+            ("failed", ended),
             ("forbidden", forbidden(state.problem, retry)),
             outline(),
         ),

@@ -49,18 +49,10 @@ async def request(
     if act.refuse is not None:
         await act.refuse(rt, session, guest, checked)
     wanted = job_id or new_id()
+    job = _job(session, act, guest, id=wanted, params=msgspec.to_builtins(checked), container_id=container_id)
     try:
         async with lending(rt, session) as lent:
-            await lent.tx.jobs.add(
-                _job(
-                    session,
-                    act,
-                    guest,
-                    id=wanted,
-                    params=msgspec.to_builtins(checked),
-                    container_id=container_id,
-                )
-            )
+            await lent.tx.jobs.add(job)
             await lent.give(wanted)
             await _audit(lent.tx, session, act, guest, AuditResult.OK, job=str(wanted))
     except ConflictError as error:
