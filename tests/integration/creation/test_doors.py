@@ -212,7 +212,7 @@ async def test_a_key_that_a_cancel_could_not_take_out_goes_when_pve_answers(
 
 
 async def test_a_guest_without_ssh_server_is_explained(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lxc_dashboard.services.creation.contact.SERVER_WAIT_S", 1.0)
+    monkeypatch.setattr("lxc_dashboard.services.creation.access.SERVER_WAIT_S", 1.0)
     job_id = await lab.request(counting("one"))
     vmid = (await service.get_job(lab.rt, lab.session, job_id)).vmid
     work = lab.work(job_id)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lxc_dashboard.runtime import Runtime
-from lxc_dashboard.services.creation import contact, service
+from lxc_dashboard.services.creation import access, service
 from pve_sandbox.guests.host import run_in
 from pve_sandbox.guests.running_guest import RunningGuest
 from tests.integration.creation.conftest import register
@@ -53,7 +53,7 @@ def _no_server_of_the_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
         listener.close()
 
     monkeypatch.setattr(RunningGuest, "_serve_ssh", leave_the_port)
-    monkeypatch.setattr(contact, "SERVER_WAIT_S", INSTALLED_WITHIN_S)
+    monkeypatch.setattr(access, "SERVER_WAIT_S", INSTALLED_WITHIN_S)
 
 
 async def start_sshd(lab: Lab, vmid: int) -> None:

@@ -13,7 +13,7 @@ import structlog
 
 from lxc_dashboard.errors import PrivilegeError, ProxmoxError
 from lxc_dashboard.proxmox.auth import TokenAuth
-from lxc_dashboard.services.creation.contact import told_by_pve
+from lxc_dashboard.services.creation.access import told_by_pve
 from lxc_dashboard.services.creation.form.spec import Segment
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from lxc_dashboard.errors import ApiError, GuestError, HostKeyError, KeyRefusedE
 from lxc_dashboard.guest.base import CREDENTIALS_FOLDER
 from lxc_dashboard.guest.doors import remove_key
 from lxc_dashboard.guest.supervisor import Supervisor
-from lxc_dashboard.services.creation import contact
+from lxc_dashboard.services.creation import access
 from lxc_dashboard.services.creation.codes import CreationCode
 from lxc_dashboard.services.creation.context import RunContext
 from lxc_dashboard.services.creation.ownership import ensure_ours
@@ -125,7 +125,7 @@ async def run(ctx: RunContext) -> None:
 
 async def _look_for_address(ctx: RunContext) -> None:
     """Look once more: the guest may have got its address while the scripts ran."""
-    interfaces = await contact.interfaces_of(ctx)
+    interfaces = await access.interfaces_of(ctx)
     if interfaces is None:
         return
     address, _ = start.best_address(ctx.spec, interfaces)

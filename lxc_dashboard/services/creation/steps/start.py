@@ -11,7 +11,7 @@ import structlog
 from lxc_dashboard.db.models import EventType, Phase
 from lxc_dashboard.errors import ApiError, PhaseFailedError, TaskFailedError
 from lxc_dashboard.services.containers import ha
-from lxc_dashboard.services.creation import contact
+from lxc_dashboard.services.creation import access
 from lxc_dashboard.services.creation.access import NoWay, Way
 from lxc_dashboard.services.creation.codes import CreationCode, FailureCode
 from lxc_dashboard.services.creation.context import RunContext
@@ -167,7 +167,7 @@ async def _enter(ctx: RunContext, entrance: Entrance, door: Door) -> None:
             entry.update(entered.to_json())  # the way may have changed since the job began
     ctx.tell_once(INIT, CreationCode(entered.code), **entered.params)
     if ctx.by_ssh:
-        await contact.meet_ssh_server(ctx, entrance, door)
+        await access.meet_ssh_server(ctx, entrance, door)
     await _wait_for_init(ctx, door)
 
 
@@ -242,7 +242,7 @@ async def _wait_for_address(ctx: RunContext, wait_s: float) -> str | None:
     begun = loop.time()
     tries = 0
     while True:
-        interfaces = await contact.interfaces_of(ctx)
+        interfaces = await access.interfaces_of(ctx)
         if interfaces is None:
             return None
         address, is_final = best_address(ctx.spec, interfaces)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lxc_dashboard.proxmox.schemas import Interface
-from lxc_dashboard.services.creation import contact
+from lxc_dashboard.services.creation import access
 from lxc_dashboard.services.creation.steps import discovery
 from lxc_dashboard.services.creation.steps.start import global_addresses
 
@@ -96,7 +96,7 @@ def test_a_guest_tells_its_interfaces_itself() -> None:
 2: eth0@if7    inet 10.0.0.5/24 brd 10.0.0.255 scope global eth0
 2: eth0@if7    inet6 fe80::1/64 scope link
 """
-    told = contact.told_by_guest(said)
+    told = access.told_by_guest(said)
     assert [interface.name for interface in told] == ["lo", "eth0"]
     assert global_addresses(told) == ["10.0.0.5"]
-    assert contact.told_by_guest("ip: not found\n") == []
+    assert access.told_by_guest("ip: not found\n") == []

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lxc_dashboard.errors import GuestError, GuestUnreachableError, PhaseFailedError
-from lxc_dashboard.services.creation import access, contact
+from lxc_dashboard.services.creation import access
 from lxc_dashboard.services.creation.access import Entrance
 from lxc_dashboard.services.jobs.engine.run import Checkpoint
 from tests import worded
@@ -40,7 +40,7 @@ def test_a_server_that_is_not_reached_is_explained_by_its_cause(
 ) -> None:
     error = GuestUnreachableError("The guest says nothing")
     error.__cause__ = cause
-    failed = contact._explained(run(), HOST, error)
+    failed = access._explained(run(), HOST, error)
     assert worded.cause(failed) == told
     assert advice in worded.remedy(failed)
     assert "register an SSH door for node pve1" in worded.remedy(failed)
@@ -49,7 +49,7 @@ def test_a_server_that_is_not_reached_is_explained_by_its_cause(
 async def test_a_guest_without_an_address_is_not_waited_for() -> None:
     nothing: Any = None
     with pytest.raises(PhaseFailedError, match="no address to be entered at"):
-        await contact.meet_ssh_server(run(address=""), nothing, nothing)
+        await access.meet_ssh_server(run(address=""), nothing, nothing)
 
 
 def entrance(way: access.Way) -> Entrance:
